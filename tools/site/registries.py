@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages and files around the chapters: the index of requirements, the versions, the decoder's tables, the archive."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from tools.registry import Field, Registry
+from tools.spec import Spec
+from tools.tables import prose
+
+_VERSION: Final = re.compile(r"^## 19\.\d+ (Version .*)$", re.MULTILINE)
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+"""The time of every file in the archive, so that the same files make the same archive."""
+
+
+def requirements(spec: Spec) -> str:
+    """An index of all requirements, by area, as Markdown."""
+    lines: list[str] = []
+    for area, chapter in spec.areas.items():
+        found = [item for item in spec.requirements.values() if item.area == area]
+        title = spec.chapter(chapter).blocks
+        heading = next(block.text for block in title if block.info == "#")
+        lines += [f"## CC-{area}", "", f"[{heading}]({chapter}.md): {len(found)} requirements.", ""]
+        lines += ["| requirement | key word | text |", "|---|---|---|"]
+        lines += [f"| [{item.id}]({chapter}.md#{item.id}) | {item.keyword} | {_cell(item.text)} |" for item in found]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """A requirement's text without links, whose targets are of its chapter."""
+    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("|", "\\|")
+
+
+def versions(spec: Spec) -> dict[str, str]:
+    """A page for each version of the document, by its file's name."""
+    source = spec.chapter("19-changes").source
+    found = list(_VERSION.finditer(source))
+    pages: dict[str, str] = {}
+    for at, match in enumerate(found):
+        end = found[at + 1].start() if at + 1 < len(found) else len(source)
+        number = re.search(r"[\d.]+", match[1])
+        assert number is not None
+        text = source[match.end() : end].strip()
+        musts = sum(item.keyword.startswith("MUST") for item in spec.requirements.values())
+        current = (
+            f"\n\nThis is the version that [the standard](README.md) on this site has: {len(spec.requirements)} "
+            f"requirements in {len(spec.areas)} areas, {musts} of them with *must*, {len(spec.examples)} examples, "
+            f"{len(spec.state_tables)} state tables. Its [archive](callchannel-{number[0]}.zip) holds the "
+            "chapters, the registries and the vectors with their schema."
+            if number[0] == spec.version
+            else ""
+        )
+        pages[f"version-{number[0]}.md"] = f"# {match[1]}\n\n{text}{current}\n"
+    return pages
+
+
+def archive(folder: Path) -> bytes:
+    """Chapters, registries and vectors in one ZIP file, the same for the same files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                info = zipfile.ZipInfo(f"callchannel/{path.relative_to(folder).as_posix()}", _EPOCH)
+                info.compress_type = zipfile.ZIP_DEFLATED
+                info.external_attr = 0o644 << 16
+                packed.writestr(info, path.read_bytes())
+    return buffer.getvalue()
+
+
+def module(registry: Registry) -> str:
+    """The layout of frames as a JavaScript module, for the decoder."""
+    data = {
+        "start": _fields(registry.start),
+        "frames": {
+            frame.type: {
+                "name": frame.name,
+                "meaning": frame.meaning,
+                "value": frame.value,
+                "flags": [asdict(flag) for flag in frame.flags],
+                "fields": _fields(frame.fields),
+            }
+            for frame in registry.frames
+        },
+        "blocks": {block.name: {"size": block.size, "fields": _fields(block.fields)} for block in registry.blocks},
+        "ops": {value: name for name, value in registry.roster_ops.items()},
+        "errors": {error.code: {"name": error.name, "meaning": error.meaning} for error in registry.errors},
+        "extensions": {item.type: item.name for item in registry.extensions},
+    }
+    return (
+        "// SPDX-License-Identifier: CC-BY-4.0\n// Made from spec/registry when the site is built.\n"
+        f"export const registry = {json.dumps(data, indent=1)};\n"
+    )
+
+
+def _fields(fields: Iterable[Field]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": field.name,
+            "type": field.type,
+            "bits": field.bits,
+            "when": field.when,
+            "block": field.block,
+            "repeat": field.repeat,
+            "meaning": prose(field.meaning),
+        }
+        for field in fields
+    ]

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small made-up trees for the checks to look at."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tools.faults import ROOT
+
+README = """\
+# A standard
+
+| | |
+|---|---|
+| Document version | {version} |
+
+| chapter | about | requirements |
+|---|---|---|
+| [1. One](01-one.md) | x | CC-ONE |
+| [2. Two](02-two.md) | y | CC-TWO, CC-TOO |
+"""
+
+
+def cc(area: str, number: int) -> str:
+    """A requirement ID, put together so that the check of citations does not take it for one of this project."""
+    return f"CC-{area}-{number:03}"
+
+
+@pytest.fixture
+def rule() -> Callable[..., str]:
+    """Writes a requirement: `rule("ONE", 1)` is the paragraph of CC-ONE's first."""
+
+    def write(area: str, number: int, text: str = "A thing MUST be.") -> str:
+        return f"**{cc(area, number)}** {text}\n\n"
+
+    return write
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a project: `tree(one="text of chapter 1", two="text of chapter 2")` gives its root."""
+
+    def make(
+        one: str = "", two: str = "", *, version: str = "0.1", released: bool = False, withdrawn: str = ""
+    ) -> Path:
+        spec = tmp_path / "spec"
+        registry = spec / "registry"
+        registry.mkdir(parents=True, exist_ok=True)
+        for path in sorted((ROOT / "spec" / "registry").glob("*.toml")):
+            shutil.copy(path, registry)
+        line = f'"{withdrawn}" = "0.2: not needed"\n' if withdrawn else ""
+        marks = f"released = {['0.1'] if released else []}\n[withdrawn]\n{line}"
+        (registry / "requirements.toml").write_text(marks, "utf-8")
+        (spec / "README.md").write_text(README.format(version=version), "utf-8")
+        (spec / "01-one.md").write_text(f"# 1. One\n\n{one}", "utf-8")
+        (spec / "02-two.md").write_text(f"# 2. Two\n\n{two}", "utf-8")
+        return tmp_path
+
+    return make
