@@ -1,0 +1,746 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An endpoint of a call: wires link, roster, senders and receivers together (specification, chapters 2 to 11).
+
+It does no I/O, reads no clock and draws no randomness. After every call, look at `events()`, `take_dirty()` and
+`deadline()`, or let `callchannel.aio.Driver` do so. Times are microseconds and never go back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from callchannel.core import decoding, frames, judging
+from callchannel.core.counting import Counting
+from callchannel.core.errors import DropCounter, ErrorCode, FrameError, InvalidArgument, LinkLost, NotJoined
+from callchannel.core.events import (
+    Event,
+    Joined,
+    LinkEnded,
+    Participant,
+    ParticipantJoined,
+    ParticipantLeft,
+    ParticipantResumed,
+    ParticipantSuspended,
+    Resumed,
+    Suspended,
+)
+from callchannel.core.extensions import Extension, Metadata
+from callchannel.core.frames import Frame, FrameType, Hello, RosterEntry, RosterOp
+from callchannel.core.lanes import Lane
+from callchannel.core.limits import IDENTIFIER, LOSSY_MESSAGE, Limits
+from callchannel.core.link import Link, LinkFault, LinkRole, LinkState
+from callchannel.core.lobby import Lobby, Refusal
+from callchannel.core.messages import Confirm, Message, Priority, Reliability, StreamChunk
+from callchannel.core.receivers import Receivers
+from callchannel.core.roster import RosterView, Target
+from callchannel.core.sender import Cancelled, SenderOptions, SenderSession, SenderState
+from callchannel.core.senders import MAX_CHANNEL, Senders
+from callchannel.core.statistics import EndpointStatistics, LinkStatistics, ReceiverStatistics, SenderStatistics
+from callchannel.core.timers import Timers
+
+_FROM_PEER = frozenset({FrameType.DATA, FrameType.CLOSE, FrameType.FAIL, FrameType.RECEIPT, FrameType.CREDIT})
+_FROM_PEER_ACCEPTOR = _FROM_PEER | {FrameType.ROSTER}
+_FROM_RELAY = _FROM_PEER_ACCEPTOR | {FrameType.REFUSE}
+_NO_METADATA = Metadata()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Says that an endpoint is one of two in a peer-to-peer call, and which (specification, chapter 11)."""
+
+    initiator: bool
+    """Whether this side writes HELLO; signalling decides."""
+    identity: str = ""
+    """At the acceptor: who the initiator is, as signalling says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderInfo:
+    """What a sender is and does at the moment."""
+
+    channel: int
+    options: SenderOptions
+    target: Target
+    state: SenderState
+    session: int
+    """Its session number; 0 before anything was written."""
+    max_message_size: int
+    failed_recipients: tuple[Participant, ...]
+    statistics: SenderStatistics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverInfo:
+    """What a receiver is and holds at the moment."""
+
+    channel: int
+    session: int
+    sender: Participant
+    reliability: Reliability
+    priority: Priority
+    statistics: ReceiverStatistics
+
+
+def _encode_metadata(metadata: Metadata | None) -> tuple[Extension, ...]:
+    if metadata is None:
+        return ()
+    if not isinstance(metadata, Metadata):
+        raise InvalidArgument(f"metadata has to be a Metadata, it is {metadata!r}")
+    return metadata.encode()
+
+
+class Endpoint:
+    """One endpoint of a call.
+
+    `entropy(n)` returns n random bytes fit for cryptography, such as `os.urandom`. `identity` is how it would like to
+    be known; the relay's admission decides. `peer`: for a call of two without a relay.
+    """
+
+    def __init__(
+        self,
+        *,
+        entropy: Callable[[int], bytes],
+        identity: str = "",
+        limits: Limits | None = None,
+        now: int = 0,
+        replace: bool = False,
+        peer: Peer | None = None,
+    ) -> None:
+        for label, text in (("identity", identity), ("peer.identity", peer.identity if peer else "")):
+            if not isinstance(text, str) or any("\ud800" <= character <= "\udfff" for character in text):
+                raise InvalidArgument(f"{label} has to be text that UTF-8 can hold")
+            if len(text.encode()) > IDENTIFIER:
+                raise InvalidArgument(f"{label} has {len(text.encode())} bytes of UTF-8, at most {IDENTIFIER} fit")
+        if peer is not None and (not identity or not (peer.initiator or peer.identity)):
+            raise InvalidArgument("a peer-to-peer call needs this endpoint's identity, and its acceptor the peer's")
+        self.limits = limits or Limits()
+        self.timers = Timers()
+        self.now = now
+        self._peer = peer
+        self._own_identity = identity
+        self._entropy = entropy
+        self._instance = entropy(16)
+        self._replace = replace
+        self._events: list[Event] = []
+        self._dirty: dict[int, None] = {}
+        self._closing: list[int] = []
+        self._past_link: Link | None = None
+        self._past_receivers: Receivers | None = None
+        self._is_acceptor = peer is not None and not peer.initiator
+        self._lobby = Lobby(self, self.limits, self.timers, self._mark_dirty)
+        self._make_link(None, first_receiver=1)
+
+    def _make_link(self, earlier: Senders | None, *, first_receiver: int) -> None:
+        """A link and all that lives with it. A peer-to-peer acceptor makes another one for a new HELLO."""
+        from_acceptor = _FROM_RELAY if self._peer is None else _FROM_PEER_ACCEPTOR
+        accepts = _FROM_PEER if self._is_acceptor else from_acceptor
+        self.link = Link(
+            LinkRole.ACCEPTOR if self._is_acceptor else LinkRole.INITIATOR,
+            self,
+            self.limits,
+            self.timers,
+            self.now,
+            accepts=frozenset(map(int, accepts)),
+            mark_dirty=self._mark_dirty,
+        )
+        self.link.prepare(identity=self._own_identity, instance=self._instance, replace=self._replace)
+        self.roster = RosterView()
+        self._senders = Senders(self, earlier)
+        self._receivers = Receivers(self, first_receiver)
+        self._control: deque[bytes] = deque()
+        self._joined = False
+        self._leaving = False
+        self._left = False
+
+    # --- looking -----------------------------------------------------------------------------------------------
+
+    @property
+    def peer_to_peer(self) -> bool:
+        """Whether this is a call of two without a relay."""
+        return self._peer is not None
+
+    @property
+    def counting(self) -> Counting:
+        """The counts of the link."""
+        return self.link.counting
+
+    @property
+    def state(self) -> LinkState:
+        """The state of the link (section 9.12)."""
+        return self.link.state
+
+    @property
+    def joined(self) -> bool:
+        """Whether the call was joined: senders may be opened until it is left."""
+        return self._joined
+
+    @property
+    def identity(self) -> str:
+        """The admitted identifier; before WELCOME the one that was wished."""
+        return self._own_identity if self._is_acceptor else self.link.identity
+
+    @property
+    def slot(self) -> int | None:
+        """This endpoint's slot, once it has joined."""
+        return self.roster.own_slot if self._joined else None
+
+    @property
+    def participants(self) -> tuple[Participant, ...]:
+        """Everyone in the call, this endpoint included, ascending by slot."""
+        return tuple(self.roster.participant(slot) for slot in sorted(self.roster.members))
+
+    def max_message_size(self, reliability: Reliability) -> int:
+        """The largest message that can be sent now, in bytes; streams have no such limit."""
+        largest = self.link.peer_largest
+        return largest if reliability is Reliability.RELIABLE else min(largest, LOSSY_MESSAGE)
+
+    def sender_info(self, sender: int) -> SenderInfo:
+        """A sender at the moment. Raises `InvalidArgument`, `SenderClosed`."""
+        found = self._senders.get(sender)
+        return SenderInfo(
+            channel=found.channel,
+            options=found.options,
+            target=found.target,
+            state=found.state,
+            session=found.session,
+            max_message_size=self.max_message_size(found.options.reliability),
+            failed_recipients=tuple(map(self.roster.participant, found.failed_recipients)),
+            statistics=SenderStatistics(
+                messages_sent=found.messages_sent,
+                bytes_sent=found.bytes_sent,
+                messages_confirmed=found.messages_confirmed,
+                messages_failed=found.messages_failed,
+                messages_waiting=found.waiting_messages,
+                bytes_waiting=found.queued_bytes,
+                drops=dict(found.drops.by_reason),
+            ),
+        )
+
+    def receiver_info(self, receiver: int) -> ReceiverInfo:
+        """An open receiver at the moment. Raises `ReceiverClosed`."""
+        session = self._receivers_of(receiver).session_of(receiver)
+        return ReceiverInfo(
+            channel=session.channel,
+            session=session.session,
+            sender=session.owner,
+            reliability=session.reliability,
+            priority=session.priority,
+            statistics=ReceiverStatistics(
+                messages_read=session.messages_read,
+                bytes_read=session.bytes_read,
+                messages_unread=sum(item.ended and not item.aborted for item in session.unread),
+                bytes_buffered=session.bytes_buffered,
+                drops=dict(session.drops.by_reason),
+            ),
+        )
+
+    def statistics(self) -> EndpointStatistics:
+        """The counters of section 7.16 at the moment."""
+        drops = DropCounter(dict(self.link.statistics.drops.by_reason))
+        for counter in (*self._senders.drop_counters(), *self._receivers.drop_counters()):
+            drops.add_all(counter)
+        return EndpointStatistics(
+            link=LinkStatistics.of(self.link.statistics, self.counting.unacked_bytes),
+            senders_open=len(self._senders),
+            receivers_open=self._receivers.open_receivers,
+            bytes_buffered=self._receivers.bytes_buffered,
+            drops=drops.by_reason,
+        )
+
+    # --- senders -----------------------------------------------------------------------------------------------
+
+    def open_sender(
+        self,
+        now: int,
+        *,
+        channel: int = 0,
+        reliability: Reliability = Reliability.RELIABLE,
+        priority: Priority = Priority.NORMAL,
+        to: Collection[str] | None = None,
+        exclude: Collection[str] = (),
+        confirm: Confirm = Confirm.ACCEPTED,
+        latest: bool = False,
+        bitrate: int | None = None,
+    ) -> int:
+        """Open a sender and return its number; then `send`. Writes nothing (CC-SESS-006).
+
+        `channel` 0: the lowest free one; an open sender on a given one is closed. `to`: identifiers, none: everyone;
+        `exclude`: everyone but these. `bitrate`: bits per second. Raises `InvalidArgument`, `NotJoined`, `NoChannel`,
+        `LinkLost`.
+        """
+        self._advance(now)
+        if not isinstance(channel, int) or not 0 <= channel <= MAX_CHANNEL:
+            raise InvalidArgument(f"channel is {channel!r}, it has to be 0 to {MAX_CHANNEL}")
+        for label, value, kind in (
+            ("reliability", reliability, Reliability),
+            ("priority", priority, Priority),
+            ("confirm", confirm, Confirm),
+        ):
+            if not isinstance(value, kind):
+                raise InvalidArgument(f"{label} is {value!r}, it has to be one of {', '.join(map(str, kind))}")
+        if latest and reliability is Reliability.RELIABLE:
+            raise InvalidArgument("latest goes with Lossy: a Reliable message is never superseded")
+        if confirm is Confirm.DELIVERED and reliability is Reliability.LOSSY:
+            raise InvalidArgument("confirm=delivered goes with Reliable: a Lossy message has no receipt")
+        if bitrate is not None and (not isinstance(bitrate, int) or bitrate < 1):
+            raise InvalidArgument(f"bitrate is {bitrate!r}, it has to be 1 bit per second or more")
+        target = Target.of(to, exclude)
+        self._check_joined()
+        options = SenderOptions(
+            channel=channel or self._senders.free_channel(),
+            reliability=reliability,
+            priority=priority,
+            confirm=confirm,
+            latest=latest,
+            bitrate=bitrate,
+        )
+        return self._senders.open(options, target, now).id
+
+    def set_recipients(
+        self, sender: int, now: int, *, to: Collection[str] | None = None, exclude: Collection[str] = ()
+    ) -> None:
+        """Whom the next messages of a sender are for; numbering goes on (CC-ROSTER-043). Raises `InvalidArgument`."""
+        self._advance(now)
+        self._senders.get(sender).set_target(Target.of(to, exclude))
+
+    def send(
+        self,
+        sender: int,
+        data: bytes | bytearray | memoryview,
+        now: int,
+        *,
+        metadata: Metadata | None = None,
+        to: Collection[str] | None = None,
+        exclude: Collection[str] | None = None,
+    ) -> int:
+        """Queue a message and return its sequence number (0: dropped without one, Lossy only).
+
+        `to` or `exclude`: for this message alone; by default the sender's. A Reliable message is settled by
+        `MessagesConfirmed`, `MessageConfirmed` or `MessageFailed`. Raises what section 14.5 lists; `WouldBlock` where
+        it would have to wait: send again after `SenderWritable`.
+        """
+        self.now = max(self.now, now)
+        found = self._senders.get(sender)
+        if (
+            metadata is None
+            and to is None
+            and (exclude is None or exclude == ())
+            and type(data) is bytes
+            and (sequence := found.send_plain(data))
+        ):
+            return sequence
+        if found.refuses():
+            return 0
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise InvalidArgument(f"a message is bytes, this is {type(data).__name__}; encode text first")
+        target = found.target if to is None and exclude is None else Target.of(to, exclude or ())
+        extensions = _encode_metadata(metadata)
+        lifetime = metadata.lifetime if metadata is not None else None
+        if lifetime is not None and found.reliable:
+            raise InvalidArgument("a lifetime goes with Lossy: a Reliable message does not expire")
+        payload = data if type(data) is bytes else bytes(data)
+        return found.send(payload, target, extensions, lifetime, now)
+
+    def open_stream(
+        self,
+        sender: int,
+        now: int,
+        *,
+        metadata: Metadata | None = None,
+        to: Collection[str] | None = None,
+        exclude: Collection[str] | None = None,
+    ) -> int:
+        """Begin a Reliable message of unknown length; then `write_stream`, `finish_stream`. Raises as `send`."""
+        self._advance(now)
+        found = self._senders.get(sender)
+        if found.refuses():
+            raise InvalidArgument("a stream needs a Reliable sender")
+        target = found.target if to is None and exclude is None else Target.of(to, exclude or ())
+        return found.open_stream(target, _encode_metadata(metadata), now)
+
+    def write_stream(self, sender: int, sequence: int, chunk: bytes, now: int) -> None:
+        """Add bytes to a stream. Raises `WouldBlock`, `StreamAborted`, `InvalidArgument`, `LinkLost`."""
+        self._advance(now)
+        if not isinstance(chunk, bytes | bytearray | memoryview):
+            raise InvalidArgument(f"a stream takes bytes, this is {type(chunk).__name__}")
+        self._senders.get(sender).write_stream(sequence, bytes(chunk))
+
+    def finish_stream(self, sender: int, sequence: int, now: int) -> None:
+        """Say that a stream is complete. Raises as `write_stream`."""
+        self._advance(now)
+        self._senders.get(sender).finish_stream(sequence)
+
+    def cancel(self, sender: int, sequence: int, code: int, now: int) -> Cancelled:
+        """Take a message back, with CANCELLED or DEADLINE as the reason, as far as that is possible (section 7.8)."""
+        self._advance(now)
+        return self._senders.get(sender).cancel(sequence, code)
+
+    def close_sender(self, sender: int, now: int) -> None:
+        """Close a sender: what is queued is still written. `SenderEnded` comes when all is settled."""
+        self._advance(now)
+        self._senders.get(sender).close()
+
+    def _check_joined(self) -> None:
+        if self._leaving or self._left:
+            raise NotJoined("the call was left")
+        if not self._joined:
+            raise NotJoined("the call was not joined yet; wait for Joined")
+        if self.link.is_dead:
+            raise LinkLost("the link has ended")
+
+    # --- receivers ---------------------------------------------------------------------------------------------
+
+    def read(self, receiver: int, now: int) -> Message | None:
+        """The next message of a receiver; None while there is none. A stream's bytes come by `read_stream`.
+
+        Raises `ReceiverClosed`.
+        """
+        self.now = max(self.now, now)
+        session = self._receivers.by_number.get(receiver)
+        if session is not None:
+            return session.read(now)
+        return self._receivers_of(receiver).read(receiver, now)
+
+    def read_stream(self, receiver: int, now: int) -> StreamChunk | None:
+        """The next bytes of the stream that `read` gave last; None while there are none.
+
+        Raises `StreamAborted` where the stream was given up, `ReceiverClosed`.
+        """
+        self._advance(now)
+        return self._receivers_of(receiver).read_stream(receiver, now)
+
+    def close_receiver(self, receiver: int, now: int) -> None:
+        """Take no more of a session: unread messages are thrown away, and their sender is told."""
+        self._advance(now)
+        self._receivers_of(receiver).close_receiver(receiver)
+
+    def _receivers_of(self, receiver: int) -> Receivers:
+        past = self._past_receivers
+        return past if past is not None and receiver <= past.last_receiver else self._receivers
+
+    # --- joining and leaving -----------------------------------------------------------------------------------
+
+    def leave(self, now: int) -> None:
+        """Close all senders, wait until everything is acknowledged, at most `leave_time`, then say BYE (9.11)."""
+        self._advance(now)
+        if self._leaving or self._left or self.link.is_dead:
+            return
+        self._leaving = True
+        for sender in self._senders.all():
+            sender.close()
+        if not self.link.is_active or not self._joined:
+            self._finish_leaving(now)
+            return
+        self.timers.set("leave", now + self.limits.leave_time, self._finish_leaving)
+        self._check_drained()
+
+    def _check_drained(self) -> None:
+        if (
+            self._leaving
+            and self.link.is_active
+            and self.counting.all_acked
+            and not self._control
+            and not any(sender.has_to_write for sender in self._senders.all())
+        ):
+            self._finish_leaving(self.now)
+
+    def _finish_leaving(self, now: int) -> None:
+        self._left = True
+        self.link.end(ErrorCode.LEFT, "left", now, flush=True)
+        if self._is_acceptor:
+            self._lobby.refuse_all(ErrorCode.LEFT, "left")
+
+    # --- the machine: transports, packets, time ----------------------------------------------------------------
+
+    def transport_up(self, transport: int, now: int, *, lossy: bool = True) -> None:
+        """A transport's reliable lane is open; `lossy`: its lossy lane too."""
+        self._advance(now)
+        if self._is_acceptor:
+            self._lobby.add(transport, lossy, now)
+        else:
+            self.link.attach(transport, lossy=lossy, now=now)
+
+    def transport_down(self, transport: int, now: int) -> None:
+        """A transport is gone. One that the link does not use any more is of no interest."""
+        self._advance(now)
+        if transport == self.link.transport:
+            self.link.transport_down(now)
+        else:
+            self._lobby.transport_down(transport)
+
+    def lossy_lane(self, transport: int, is_open: bool, now: int) -> None:
+        """This end of a transport's lossy lane has opened or closed."""
+        self._advance(now)
+        if transport == self.link.transport:
+            self.link.set_lossy(is_open, now)
+        else:
+            self._lobby.set_lossy(transport, is_open)
+
+    def receive(self, transport: int, lane: Lane, packet: bytes, now: int) -> None:
+        """A packet arrived. Never raises for what is in it."""
+        self._advance(now)
+        if transport == self.link.transport:
+            self.link.receive(lane, packet, now)
+        elif transport in self._lobby:
+            self._lobby.receive(transport, lane, packet, now)
+        if self._leaving:
+            self._check_drained()
+
+    def handle_timeout(self, now: int) -> None:
+        """The deadline has passed; too early is harmless."""
+        self._advance(now)
+        self.timers.fire(now)
+        if self._leaving:
+            self._check_drained()
+
+    def deadline(self) -> int | None:
+        """When `handle_timeout` is to be called; None: no time is awaited."""
+        return self.timers.deadline()
+
+    def pull(self, transport: int, lane: Lane, budget: int, now: int) -> list[bytes]:
+        """Packets to send on a transport, until `budget` bytes are reached; none: nothing is due."""
+        self._advance(now)
+        packets = self.link.pull(transport, lane, budget, now)
+        if not packets and self._past_link is not None:
+            packets = self._past_link.pull(transport, lane, budget, now)  # the BYE of a link that was replaced
+        if not packets and self._is_acceptor:
+            packets = self._lobby.pull(transport, lane)
+        if self._leaving:
+            self._check_drained()
+        return packets
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `take_dirty` or `events` has something; other calls may always bring such."""
+        return bool(self._dirty or self._events)
+
+    def take_dirty(self) -> list[int]:
+        """Transports for which `pull` may have something, since the last call."""
+        dirty, self._dirty = list(self._dirty), {}
+        return dirty
+
+    def take_closing(self) -> list[int]:
+        """Transports to drain and close, after they were pulled once more."""
+        closing, self._closing = self._closing, []
+        return closing + self.link.take_closing() + self._lobby.take_closing()
+
+    def events(self) -> list[Event]:
+        """What happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def _advance(self, now: int) -> None:
+        self.now = max(self.now, now)
+
+    def _mark_dirty(self, transport: int) -> None:
+        self._dirty[transport] = None
+
+    # --- for senders and receivers -----------------------------------------------------------------------------
+
+    def emit(self, event: Event) -> None:
+        """Tell the application."""
+        self._events.append(event)
+
+    def touch(self) -> None:
+        """There may be something to write."""
+        self.link.touch()
+
+    def dropped(self, reason: str) -> None:
+        """Something was dropped that belongs to no receiver."""
+        self.link.statistics.drops.add(reason)
+
+    def sender_gone(self, sender: SenderSession) -> None:
+        """A sender has ended. Whether that ends leaving, too, is looked at when the packet is done."""
+
+    # --- from the link -----------------------------------------------------------------------------------------
+
+    def link_received(self, link: Link, frame: Frame, lane: Lane, now: int) -> None:
+        """Steps 8 to 19 for a frame; see `link.Host`."""
+        if isinstance(frame, frames.Data):
+            judge_data = judging.judge_group_data if self._peer is None else judging.judge_peer_data
+            if not judge_data(frame, self.roster):
+                self.dropped("unknown_sender")
+                return
+            self._receivers.data(frame, now)
+        elif isinstance(frame, frames.Roster):
+            self._receive_roster(frame)
+        else:
+            assert isinstance(frame, frames.Control)
+            judge = judging.judge_group_control if self._peer is None else judging.judge_peer_control
+            own = judge(frame, self.roster)
+            link.check_rate(now)
+            if own:
+                self._senders.control(frame)
+            elif isinstance(frame, frames.Close):
+                self._receivers.close(frame, now)
+            else:
+                assert isinstance(frame, frames.Fail)
+                self._receivers.fail(frame)
+
+    def link_received_plain(self, link: Link, packet: bytes, offset: int, now: int) -> tuple[int, int]:
+        """The short way of whole Reliable messages without blocks; see `link.Host`."""
+        return self._receivers.plain_run(packet, offset, now)
+
+    def _receive_roster(self, frame: frames.Roster) -> None:
+        was_joined = self._joined
+        if self._peer is not None and (was_joined or frame.epoch != 1 or frame.more):
+            raise LinkFault(ErrorCode.EPOCH, "a peer-to-peer call has one ROSTER")
+        self.roster.own_slot = self.link.slot
+        entries = self.roster.apply(frame)
+        if entries is None:
+            return
+        if self._peer is not None and (self.link.slot != 1 or self.roster.present != 0b11):
+            raise LinkFault(ErrorCode.SLOT, "the roster of a peer-to-peer call has slots 0 and 1 (CC-ROSTER-072)")
+        if not was_joined:
+            if self.link.slot not in self.roster.members:
+                raise LinkFault(ErrorCode.SLOT, "the snapshot lacks this endpoint (CC-ROSTER-017)")
+            self._complete_join()
+        else:
+            for entry in entries:
+                self._tell_change(entry)
+
+    def _complete_join(self) -> None:
+        self._joined = True
+        self.emit(Joined(identity=self.identity, slot=self.roster.own_slot))
+        for participant in self.participants:
+            if not participant.is_self:
+                self.emit(ParticipantJoined(participant=participant))
+
+    def _tell_change(self, entry: RosterEntry) -> None:
+        if entry.op == RosterOp.JOIN:
+            self._receivers.slot_joined(entry.slot)
+            self._senders.slot_joined(entry.slot)
+        participant = self.roster.participant(entry.slot)
+        if entry.op == RosterOp.JOIN:
+            self.emit(ParticipantJoined(participant=participant))
+        elif entry.op == RosterOp.LEAVE:
+            self._receivers.slot_left(entry.slot)
+            self.emit(ParticipantLeft(participant=participant, code=entry.reason))
+        elif entry.op == RosterOp.SUSPENDED:
+            self.emit(ParticipantSuspended(participant=participant))
+        else:
+            self.emit(ParticipantResumed(participant=participant))
+
+    def link_control(self, link: Link, now: int) -> bytes | None:
+        """The next control frame; see `link.Host`."""
+        return self._control[0] if self._control else self._receivers.next_control()
+
+    def link_control_written(self, link: Link, now: int) -> None:
+        """It was written; see `link.Host`."""
+        frame = self.link_control(link, now)
+        assert frame is not None
+        self.counting.write(frame)
+        if self._control:
+            self._control.popleft()
+        else:
+            self._receivers.control_written()
+
+    def link_credits(self, link: Link, room: int, now: int) -> bytes | None:
+        """The next RECEIPT or CREDIT; see `link.Host`."""
+        return self._receivers.next_credit(room)
+
+    def link_changed(self, link: Link, before: LinkState, now: int) -> None:
+        """The link's state changed; see `link.Host`."""
+        if link.is_dead:
+            self._link_died(link)
+        elif before is LinkState.ACTIVE:
+            self._senders.suspended()
+            self.emit(Suspended())
+            self._tell_peer_suspended(suspended=True)
+        elif link.is_active and before is not LinkState.CONNECTING:
+            self.emit(Resumed())
+            self._tell_peer_suspended(suspended=False)
+
+    def _tell_peer_suspended(self, *, suspended: bool) -> None:
+        """Between peers each sees for itself what a relay would tell (section 11.4)."""
+        if self._peer is not None and self._joined:
+            slot = 1 - self.roster.own_slot
+            self.roster.members[slot].suspended = suspended
+            peer = self.roster.participant(slot)
+            self.emit(ParticipantSuspended(participant=peer) if suspended else ParticipantResumed(participant=peer))
+
+    def _link_died(self, link: Link) -> None:
+        self.timers.cancel("leave")
+        peer_left = self._peer is not None and link.ended_by_peer and link.end_code == ErrorCode.LEFT
+        self._senders.link_died()
+        self._receivers.link_died(ErrorCode.LEFT if peer_left else ErrorCode.LINK_LOST)
+        if self._peer is not None and self._joined and not self._left:  # CC-PEER-020
+            peer = self.roster.participant(1 - self.roster.own_slot)
+            self.emit(ParticipantLeft(participant=peer, code=ErrorCode.LEFT if peer_left else ErrorCode.LOST))
+        self._control.clear()
+        code = ErrorCode.NONE if self._left else link.end_code
+        self.emit(LinkEnded(code=code, reason=link.end_text, by_peer=link.ended_by_peer))
+
+    def link_lane_changed(self, link: Link, now: int) -> None:
+        """Lossy sessions write on the other lane; see `link.Host`."""
+        self._senders.lane_changed()
+
+    def link_acked(self, link: Link, now: int) -> None:
+        """An ACK came; see `link.Host`."""
+
+    def link_dropped(self, link: Link, reason: str) -> None:
+        """A packet of the lossy lane was dropped; see `link.Host`."""
+        self.dropped(reason)
+
+    # --- the acceptor of a peer-to-peer call -------------------------------------------------------------------
+
+    def hello_received(self, transport: int, hello: Hello, lossy: bool, now: int) -> Refusal | None:
+        """Judge a HELLO (section 9.4 and CC-PEER-003, 004); see `lobby.LobbyHost`."""
+        assert self._peer is not None
+        link = self.link
+        if self._leaving or self._left:
+            return Refusal(ErrorCode.NOT_ADMITTED, "this endpoint has left")
+        if hello.resume:
+            if link.state is LinkState.CONNECTING or link.is_dead or hello.token != link.token:
+                return Refusal(ErrorCode.RESUME_UNKNOWN, "no link is known by this token")
+            code = link.judge_resume(hello)
+            if code is None:
+                link.resume(transport, hello, lossy=lossy, now=now)
+                return None
+            text = f"attempt {hello.attempt}, count {hello.received}"
+            if code == ErrorCode.RESUME_MISMATCH:
+                link.end(code, text, now)
+            return Refusal(code, text)
+        if link.state is not LinkState.CONNECTING:
+            if not link.is_dead and not (hello.replace and hello.token == link.instance):
+                return Refusal(ErrorCode.CALL_FULL, "the peer's link lives")
+            link.end(ErrorCode.REPLACED, "a newer link of the same endpoint", now)
+            self._closing += link.take_closing()
+            self._past_link = link
+            self._past_receivers = self._receivers
+            self._make_link(self._senders, first_receiver=self._receivers.last_receiver + 1)
+        self._accept(transport, hello, lossy, now)
+        return None
+
+    def _accept(self, transport: int, hello: Hello, lossy: bool, now: int) -> None:
+        assert self._peer is not None
+        entries = (
+            RosterEntry(RosterOp.JOIN, 0, identity=self._own_identity),
+            RosterEntry(RosterOp.JOIN, 1, identity=self._peer.identity),
+        )
+        roster = frames.Roster(1, entries, snapshot=True)
+        self._control.append(roster.encode())
+        self.link.accept(
+            transport, hello, slot=1, identity=self._peer.identity, token=self._entropy(16), lossy=lossy, now=now
+        )
+        self.roster.own_slot = 0
+        self.roster.apply(roster)
+        self._complete_join()
+
+    def rest_of_packet(self, transport: int, packet: bytes, offset: int, now: int) -> None:
+        """Nothing but BYE may follow HELLO in its packet (CC-LINK-019); see `lobby.LobbyHost`."""
+        try:
+            kind, *_ = decoding.read_start(packet, offset)
+        except FrameError as fault:
+            self.link.end(fault.code, str(fault), now)
+            return
+        if kind == FrameType.BYE:
+            self.link.receive(Lane.RELIABLE, packet, now, offset)
+        else:
+            self.link.end(ErrorCode.HANDSHAKE, "a frame behind HELLO", now)
+
+    def link_dropped_unbound(self, reason: str) -> None:
+        """A packet of an unbound transport was dropped; see `lobby.LobbyHost`."""
+        self.dropped(reason)

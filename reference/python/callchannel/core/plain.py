@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plain messages of a sender: Reliable ones, to everyone, without blocks of their own, nothing out of the ordinary.
+
+Most messages are plain, and there can be hundreds of thousands of them a second. So they are kept as numbers and bytes,
+written in runs, and made objects of only when something asks for one: a message is cancelled, a recipient fails, the
+session ends. Whatever is done here the long way would do too; a test compares them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from callchannel.core.composing import WORTH_CUTTING
+from callchannel.core.frames import (
+    DATA_HEADER,
+    FRAGMENT,
+    FRAGMENT_HEADER,
+    LAST_BIT,
+    pack_fragment_header,
+    pack_header,
+)
+from callchannel.core.limits import BUNDLE_HEAD, RELIABLE_PACKET
+from callchannel.core.outgoing import Outgoing
+from callchannel.core.packets import bundle_room
+from callchannel.core.roster import EVERYONE
+
+_LARGEST_WHOLE: Final = RELIABLE_PACKET - DATA_HEADER
+
+
+class Run(NamedTuple):
+    """Frames, one behind the other, that go into one packet."""
+
+    frames: bytes
+    number: int
+    """How many frames they are."""
+    mark: int
+    """The sequence of the last message that is wholly written with them."""
+
+
+class PlainQueue:
+    """The plain messages of one sender session that are not confirmed.
+
+    Those that wait are the last that the session numbered; so it is enough to keep their payloads.
+    """
+
+    __slots__ = ("_index", "_recipients", "_sent", "messages_sent", "offset", "unconfirmed", "waiting", "written")
+
+    def __init__(self) -> None:
+        self.waiting: deque[bytes] = deque()
+        """Payloads that are not wholly written."""
+        self.offset = 0
+        """How much is written of the first of them."""
+        self.unconfirmed = 0
+        """Messages that are wholly written and not acknowledged."""
+        self.messages_sent = 0
+        """Messages that were ever wholly written."""
+        self.written = 0
+        """Payload that was ever written, `offset` included."""
+        self._index = 0  # of the next fragment of the first message that waits
+        self._recipients = 0  # of that message, once a part of it is written
+        self._sent: deque[tuple[int, int, int]] = deque()
+        """First and last sequence, and recipients, of messages that are wholly written and not acknowledged."""
+
+    def __len__(self) -> int:
+        return self.unconfirmed + len(self.waiting)
+
+    # --- writing -----------------------------------------------------------------------------------------------
+
+    def next_length(self, room: int) -> int:
+        """How long the next frame is in a packet with `room` bytes left; 0: it does not go there."""
+        size = len(self.waiting[0])
+        if size <= _LARGEST_WHOLE:
+            length = DATA_HEADER + size
+            return length if length <= room else 0
+        most = min(room, RELIABLE_PACKET)
+        length = FRAGMENT_HEADER + size - self.offset
+        return 0 if length > most and room < WORTH_CUTTING else min(length, most)
+
+    def take_runs(
+        self,
+        start: int,
+        key: int,
+        sequence: int,
+        recipients: int,
+        *,
+        room: int,
+        bundle: int,
+        budget: int,
+        allowed: int,
+        limit: int,
+        only_one: bool = False,
+    ) -> list[Run]:
+        """The frames of messages that wait, which are written now, packet by packet.
+
+        `sequence` is that of the first message, `room` that of the first packet. No packet is begun after `budget`
+        bytes, no frame after `limit`; and no more than `allowed` are written. `only_one`: not more than one frame.
+        """
+        waiting = self.waiting
+        take = waiting.popleft
+        runs: list[Run] = []
+        while waiting and budget > 0:
+            head = room - RELIABLE_PACKET + BUNDLE_HEAD  # how much may be written until `small` is the room
+            small = bundle_room(room, bundle)
+            bound = min(room, allowed)
+            parts: list[bytes | memoryview] = []
+            size = fragments = 0
+            first = sequence
+            while waiting and size < limit:
+                payload = take()
+                length = len(payload) + DATA_HEADER
+                grown = size + length
+                if grown <= bound:
+                    parts += (pack_header(start, length, key, sequence), payload)
+                    sequence += 1
+                else:
+                    waiting.appendleft(payload)
+                    if length <= RELIABLE_PACKET:
+                        break
+                    length = self.next_length((room if size <= head else small) - size)
+                    grown = size + length
+                    if not length or grown > allowed:
+                        break
+                    self._wrote(first, sequence, recipients)
+                    parts += self._cut(length, start, key, sequence, recipients)
+                    fragments += 1
+                    if not self.offset:
+                        self._wrote(sequence, sequence + 1, self._recipients)
+                        sequence += 1
+                    first = sequence
+                size = grown
+                if only_one:
+                    break
+                if size > head:
+                    bound = min(small, allowed)
+            if not parts:
+                break
+            self._wrote(first, sequence, recipients)
+            count = len(parts) // 2
+            self.written += size - count * DATA_HEADER - fragments * (FRAGMENT_HEADER - DATA_HEADER)
+            runs.append(Run(b"".join(parts), count, sequence - 1))
+            budget -= size
+            allowed -= size
+            limit -= size
+            room = RELIABLE_PACKET
+        return runs
+
+    def _cut(self, length: int, start: int, key: int, sequence: int, recipients: int) -> tuple[bytes, memoryview]:
+        """The next fragment of the first message, as a frame of `length` bytes; with the last one it waits no more."""
+        payload = self.waiting[0]
+        total = len(payload)
+        begin = self.offset
+        if not begin:
+            self._recipients = recipients
+        end = begin + length - FRAGMENT_HEADER
+        place = self._index | (LAST_BIT if end == total else 0)
+        if end == total:
+            self.waiting.popleft()
+            self.offset = self._index = 0
+        else:
+            self.offset = end
+            self._index += 1
+        header = pack_fragment_header(start | FRAGMENT, length, key, sequence, place, total)
+        return header, memoryview(payload)[begin:end]
+
+    def _wrote(self, first: int, end: int, recipients: int) -> None:
+        """Messages from `first` on, those before `end`, are wholly written."""
+        if end > first:
+            self._sent.append((first, end - 1, recipients))
+            self.unconfirmed += end - first
+            self.messages_sent += end - first
+
+    # --- afterwards --------------------------------------------------------------------------------------------
+
+    def confirm(self, through: int) -> int:
+        """Everything up to `through` is acknowledged. Returns how many messages that are."""
+        sent = self._sent
+        count = 0
+        while sent and sent[0][0] <= through:
+            first, last, recipients = sent.popleft()
+            if last > through:
+                sent.appendleft((through + 1, last, recipients))
+                last = through
+            count += last - first + 1
+        self.unconfirmed -= count
+        return count
+
+    def unfold_sent(self, epoch: int) -> Iterator[Outgoing]:
+        """Messages that are wholly written, as objects; in here they are no more."""
+        for first, last, recipients in self._sent:
+            for sequence in range(first, last + 1):
+                message = Outgoing(sequence, b"", EVERYONE, (), recipients, epoch)
+                message.written = True
+                yield message
+        self._sent.clear()
+        self.unconfirmed = 0
+
+    def unfold_waiting(self, sequence: int, recipients: int, epoch: int) -> Iterator[Outgoing]:
+        """The others, as objects; the first has `sequence`."""
+        for payload in self.waiting:
+            message = Outgoing(sequence, payload, EVERYONE, (), recipients, epoch)
+            if self.offset:
+                message.written = True
+                message.offset, message.index = self.offset, self._index
+                message.recipients = message.open = self._recipients
+                self.written -= self.offset
+                self.offset = self._index = 0
+            yield message
+            sequence += 1
+        self.waiting.clear()

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames in a relay's custody: how they stand in queues, and what is kept of them until a link has acknowledged them.
+
+An `Item` is made once for each frame. It stands in the queues of all recipients and, when written, among the
+unacknowledged frames of each of their links. Items that were written together are kept together, as a run that links in
+step share, so that a delivery costs one reference in a queue and next to nothing afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from callchannel.core.counting import Acknowledged, Counting, CountMismatch
+from callchannel.core.frames import ABORT_BIT, DATA_HEADER, FRAGMENT, LAST_BIT
+from callchannel.core.limits import Limits
+
+Item = tuple[bytes, Acknowledged | None, int]
+"""A frame as it goes downstream; who is told when it is acknowledged; its bytes as they came from the owner.
+
+The bytes are 0 for what flow control does not count: ABORT, CLOSE, FAIL. For ROSTER they are the mark that is told.
+"""
+
+DATA: Final = 0x01
+_ABORT: Final = ABORT_BIT >> 24
+_LAST: Final = LAST_BIT >> 24
+
+
+def sequence_of(frame: bytes) -> int:
+    """The sequence of a DATA frame."""
+    return int.from_bytes(frame[12:16], "big")
+
+
+def session_key(frame: bytes) -> bytes:
+    """What names the session of a DATA frame: sender slot and session number."""
+    return frame[6:12]
+
+
+def is_abort(frame: bytes) -> bool:
+    """Whether a DATA frame gives its message up."""
+    return bool(frame[1] & FRAGMENT and frame[DATA_HEADER] & _ABORT)
+
+
+def ends_message(frame: bytes) -> bool:
+    """Whether nothing of its message follows a DATA frame."""
+    return not frame[1] & FRAGMENT or bool(frame[DATA_HEADER] & (_ABORT | _LAST))
+
+
+class Run:
+    """Items that go out in one packet, and their bytes. Never altered: many links share it."""
+
+    __slots__ = ("chunk", "full", "items", "size", "up")
+
+    def __init__(self, items: list[Item], *, full: bool) -> None:
+        self.items = items
+        self.chunk = items[0][0] if len(items) == 1 else b"".join([item[0] for item in items])
+        self.size = len(self.chunk)
+        self.up = sum([item[2] for item in items])
+        """Bytes as they came from the owner."""
+        self.full = full
+        """Whether another frame was there that did not fit."""
+
+
+class Custody(Counting):
+    """Counting for a relay's link, by runs instead of frames."""
+
+    __slots__ = ("_again", "_again_from", "_cursor", "_offset", "_runs")
+
+    def __init__(self, limits: Limits, now: int) -> None:
+        super().__init__(limits, now)
+        del self._unacked  # its place is taken by:
+        self._runs: list[tuple[list[Item], int]] = []
+        """Items that are not acknowledged, and their bytes, in written order."""
+        self._offset = 0  # items of the first run that are acknowledged; their bytes are out of its size
+        self._again: list[bytes] = []  # what is to be written again since the last resumption
+        self._again_from = 0  # the count before the first of them
+        self._cursor = 0  # the count before the next of them
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def write(self, frame: bytes, owner: Acknowledged | None = None, mark: int = 0) -> None:
+        """Count a frame that is being written, and keep it."""
+        self.write_items([(frame, owner, mark)], len(frame), data=frame[0] == DATA)
+
+    def write_items(self, items: list[Item], size: int, *, data: int) -> None:
+        """Count frames of `size` bytes, `data` of them DATA, that are being written, and keep them."""
+        self.written += len(items)
+        self.data_written += data
+        self.unacked_bytes += size
+        self._runs.append((items, size))
+
+    def room(self) -> int:
+        """How many bytes may be written before an ACK has to come (CC-LINK-035)."""
+        return self._limits.unacknowledged - self.unacked_bytes
+
+    def on_ack(self, received: int, now: int) -> None:
+        """Take an ACK. Raises `CountMismatch`."""
+        if not self.fits(received):
+            raise CountMismatch(f"ACK {received}, it has to be {self._told} to {self.written}")
+        self._told = received
+        count = received - self.acked
+        self.acked = received
+        self._cursor = max(self._cursor, received)
+        settled: list[Item] = []
+        runs = self._runs
+        done = 0
+        while count:
+            items, size = runs[done]
+            left = len(items) - self._offset
+            if count >= left:
+                covered = items[self._offset :] if self._offset else items
+                done += 1
+                self._offset = 0
+            else:
+                covered = items[self._offset : self._offset + count]
+                left = count
+                self._offset += count
+                part = sum([len(item[0]) for item in covered])
+                runs[done] = (items, size - part)
+                size = part
+            self.unacked_bytes -= size
+            count -= left
+            if len(covered) == 1 and covered[0][1] is not None:
+                settled.append(covered[0])  # only single frames have somebody to tell
+        del runs[:done]
+        for _, owner, mark in settled:
+            assert owner is not None
+            owner.acked(mark, now)
+
+    # --- resuming ------------------------------------------------------------------------------------------------
+
+    def resume(self, received: int, now: int) -> None:
+        """Go on behind the frame that the peer counted last: the rest is written again."""
+        self._told = received
+        items = [item for run, _ in self._runs for item in run][self._offset :]
+        start = received - self.acked
+        # The peer has what stands before `start`: the bytes need not be kept, the owners are told by the next ACK.
+        kept: list[Item] = [(b"", owner, mark) for _, owner, mark in items[:start]] + items[start:]
+        self._runs = [([item], len(item[0])) for item in kept]
+        self._offset = 0
+        self.unacked_bytes = sum([size for _, size in self._runs])
+        self._again = [item[0] for item in items[start:]]
+        self._again_from = self._cursor = received
+        self.ack_due_at = now
+
+    @property
+    def is_resending(self) -> bool:
+        """Whether frames of before a resumption wait to be written again."""
+        return self._cursor - self._again_from < len(self._again)
+
+    def next_resend(self) -> bytes | None:
+        """The next frame to write again."""
+        return self._again[self._cursor - self._again_from] if self.is_resending else None
+
+    def resent(self) -> None:
+        """The frame of `next_resend` was written."""
+        self._cursor += 1
+        if not self.is_resending:
+            self._again = []
+
+    def frames(self) -> Iterator[bytes]:
+        """The frames that the peer may not have, in written order."""
+        skip = self._offset
+        for items, _ in self._runs:
+            for frame, _, _ in items[skip:]:
+                if frame:
+                    yield frame
+            skip = 0
+
+    def owners(self) -> Iterator[tuple[Acknowledged | None, int]]:
+        """Owner and mark of each frame that is not acknowledged, in written order."""
+        skip = self._offset
+        for items, _ in self._runs:
+            for _, owner, mark in items[skip:]:
+                yield owner, mark
+            skip = 0

@@ -1,0 +1,528 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Reliable session at its recipient: reading, receipts, credit, faults and ends. Its table is driven elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from callchannel.core import frames as wire
+from callchannel.core.errors import ErrorCode, ReceiverClosed, StreamAborted
+from callchannel.core.events import LinkEnded, ReceiverCreated, ReceiverReadable
+from callchannel.core.events import ReceiverClosed as ReceiverClosedEvent
+from callchannel.core.extensions import Extension, ExtensionType
+from callchannel.core.limits import MS, Limits
+from callchannel.core.messages import Message, Priority, Reliability, StreamChunk
+from callchannel.core.recipients import NO_SLOT
+from tests.core.network import SECOND, Wire, data, group, peer
+
+CONFIRM = wire.RELIABLE | wire.CONFIRM
+
+
+def part(
+    index: int, payload: bytes = b"", *, sequence: int = 1, total: int = 5, last: bool = False, **fields: Any
+) -> wire.Data:
+    """A fragment of session 1."""
+    return data(1, sequence, payload, fragment=wire.Fragment(index, total, last), **fields)
+
+
+def abort(index: int, *, sequence: int = 1, total: int = 5) -> wire.Data:
+    return data(1, sequence, fragment=wire.Fragment(index, total, abort=True))
+
+
+def read(link: Wire, receiver: int = 1) -> Message | None:
+    return link.endpoint.read(receiver, link.now)
+
+
+def read_stream(link: Wire, receiver: int = 1) -> StreamChunk | None:
+    return link.endpoint.read_stream(receiver, link.now)
+
+
+def fails(link: Wire) -> list[tuple[int, int]]:
+    """Value and code of each FAIL that is written."""
+    return [(frame.value, frame.reason) for frame in link.take_of(wire.Fail)]
+
+
+def closed(link: Wire) -> list[int]:
+    return [event.code for event in link.told(ReceiverClosedEvent)]
+
+
+# --- receiving and reading -------------------------------------------------------------------
+
+
+def test_a_receiver_is_made_and_told() -> None:
+    """CC-SESS-027, 029 to 032."""
+    link = group()
+    link.give(
+        data(1, 812, b"one", flags=wire.RELIABLE | wire.HIGH), data(1, 900, b"two", flags=wire.RELIABLE | wire.HIGH)
+    )
+    (event,) = link.told(ReceiverCreated)
+    assert (event.sender.identity, event.sender.slot, event.channel, event.session) == ("ann", 0, 7, 1)
+    assert (event.reliability, event.priority) == (Reliability.RELIABLE, Priority.HIGH)
+    assert len(link.told(ReceiverReadable)) == 1
+    found = [read(link), read(link), read(link)]
+    assert [message and (message.sequence, message.data) for message in found] == [(812, b"one"), (900, b"two"), None]
+    link.give(data(1, 901, flags=wire.RELIABLE | wire.HIGH))
+    assert len(link.told(ReceiverReadable)) == 2
+    info = link.endpoint.receiver_info(1)
+    assert (info.channel, info.session, info.reliability, info.priority) == (
+        7,
+        1,
+        Reliability.RELIABLE,
+        Priority.HIGH,
+    )
+    assert info.sender.identity == "ann"
+
+
+def test_private_and_metadata() -> None:
+    link = group()
+    extensions = (Extension(ExtensionType.NAME, b"x.png"), Extension(ExtensionType.LIFETIME, b"?", True))
+    link.give(data(1, 1, flags=wire.RELIABLE | wire.PRIVATE, extensions=extensions))
+    message = read(link)
+    assert message is not None
+    assert (message.private, message.metadata.name, message.metadata.lifetime) == (True, "x.png", None)  # CC-EXT-018
+
+
+def test_fragments() -> None:
+    """CC-FRAG-003, 012, CC-EXT-004: PRIVATE and metadata are those of fragment 0."""
+    link = group()
+    name = (Extension(ExtensionType.NAME, b"n"),)
+    link.give(part(0, b"hel", flags=wire.RELIABLE | wire.PRIVATE, extensions=name))
+    assert link.told(ReceiverReadable) == []
+    assert len(link.told(ReceiverCreated)) == 1
+    link.give(part(1, b"lo", last=True))
+    link.give(part(0, b"whole", sequence=2, last=True))
+    first, second = read(link), read(link)
+    assert first is not None
+    assert second is not None
+    assert (first.data, first.private, first.metadata.name) == (b"hello", True, "n")
+    assert (second.data, second.is_stream) == (b"whole", False)
+
+
+def test_abort_discards_and_the_session_goes_on() -> None:
+    """CC-FRAG-017."""
+    link = group()
+    link.give(part(0, b"hel"), abort(1), data(1, 2, b"next"))
+    assert link.endpoint.statistics().bytes_buffered == 4
+    message = read(link)
+    assert message is not None
+    assert (message.sequence, message.data) == (2, b"next")
+
+
+# --- streams ---------------------------------------------------------------------------------
+
+
+def test_a_stream_is_read_as_it_comes() -> None:
+    """CC-FRAG-025 to 027."""
+    link = group()
+    link.give(part(0, b"one", total=0), part(1, b"two", total=0))
+    assert len(link.told(ReceiverReadable)) == 1
+    message = read(link)
+    assert message is not None
+    assert (message.is_stream, message.data) == (True, b"")
+    assert read(link) is None
+    assert [read_stream(link), read_stream(link), read_stream(link)] == [
+        StreamChunk(b"one"),
+        StreamChunk(b"two"),
+        None,
+    ]
+    link.give(part(2, b"three", total=0, last=True), data(1, 2, b"behind"))
+    assert len(link.told(ReceiverReadable)) == 2
+    assert read_stream(link) == StreamChunk(b"three", True)
+    with pytest.raises(ReceiverClosed):
+        read_stream(link)
+    message = read(link)
+    assert message is not None
+    assert message.data == b"behind"
+
+
+@pytest.mark.parametrize("chunks", [[], [b"x"]])
+def test_an_empty_last_fragment(chunks: list[bytes]) -> None:
+    link = group()
+    for index, chunk in enumerate(chunks):
+        link.give(part(index, chunk, total=0))
+    link.give(part(len(chunks), total=0, last=True))
+    assert read(link) is not None
+    found = [read_stream(link) for _ in range(max(len(chunks), 1))]
+    assert found == [StreamChunk(chunks[0] if chunks else b"", True)]
+    credit = link.endpoint._receivers.session_of(1).credit  # type: ignore[union-attr]
+    assert credit.consumed == credit.received
+
+
+def test_the_end_may_come_after_everything_was_read() -> None:
+    link = group()
+    link.give(part(0, b"x", total=0))
+    read(link)
+    assert read_stream(link) == StreamChunk(b"x")
+    link.give(part(1, total=0, last=True))
+    assert len(link.told(ReceiverReadable)) == 2
+    assert read_stream(link) == StreamChunk(b"", True)
+
+
+def test_a_stream_that_is_given_up() -> None:
+    """CC-FRAG-028, 029, CC-ERR-023."""
+    link = group()
+    link.give(part(0, b"unseen", total=0), abort(1, total=0))
+    assert read(link) is None
+    link.give(part(0, b"seen", sequence=2, total=0), part(1, b"not", sequence=2, total=0))
+    read(link)
+    assert read_stream(link) == StreamChunk(b"seen")
+    link.give(abort(2, sequence=2, total=0), data(1, 3, b"next"))
+    assert read(link) is None
+    with pytest.raises(StreamAborted):
+        read_stream(link)
+    message = read(link)
+    assert message is not None
+    assert message.data == b"next"
+    assert link.endpoint.statistics().bytes_buffered == 0
+
+
+def cut_stream(link: Wire, how: str) -> None:
+    """End a session in the middle of a stream."""
+    endpoint = link.endpoint
+    if how == "close":
+        link.give(wire.Close(0, NO_SLOT, 1, 1, 0x27))
+    elif how == "fail":
+        link.give(wire.Fail(0, 2, 1, 1, ErrorCode.OVERRUN))
+    elif how == "fault":
+        link.give(part(7, b"x", total=0))
+    elif how == "link":
+        link.give(wire.Bye(0))
+    elif how == "application":
+        endpoint.close_receiver(1, link.now)
+    else:
+        for number in range(2, 70):
+            link.give(data(number, 1, bytes(16_300)))
+
+
+@pytest.mark.parametrize("how", ["close", "fail", "fault", "link", "application", "memory"])
+def test_a_stream_that_ends_with_its_session(how: str) -> None:
+    """CC-SESS-037: who had begun to read it is told, then that the receiver is closed."""
+    link = group(limits=Limits(receive_memory=1_048_576, largest_message=1_048_576), largest_message=1_048_576)
+    link.give(*(part(index, bytes(5_000), total=0) for index in range(3)))
+    for index in range(3, 10):
+        link.give(part(index, bytes(16_000), total=0))
+    read(link)
+    assert read_stream(link) == StreamChunk(bytes(5_000))
+    cut_stream(link, how)
+    with pytest.raises(StreamAborted):
+        read_stream(link)
+    with pytest.raises(ReceiverClosed):
+        read_stream(link)
+    assert (1 in [event.receiver for event in link.told(ReceiverClosedEvent)]) is (how != "application")
+
+
+def test_a_whole_stream_that_a_fail_covers() -> None:
+    """R32, R33: its reader had begun."""
+    link = group()
+    link.give(data(1, 1), part(0, b"a", sequence=2, total=0), part(1, b"b", sequence=2, total=0, last=True), data(1, 3))
+    read(link)
+    read(link)
+    assert read_stream(link) == StreamChunk(b"a")
+    link.give(wire.Fail(0, 2, 1, 2, ErrorCode.OVERRUN))
+    assert link.endpoint.statistics().bytes_buffered == 0
+    with pytest.raises(StreamAborted):
+        read_stream(link)
+    assert closed(link) == [ErrorCode.OVERRUN]
+
+
+def test_a_stream_whose_reading_has_not_begun_is_not_handed_out() -> None:
+    link = group()
+    link.give(part(0, b"x", total=0), wire.Close(0, NO_SLOT, 1, 1, 0x28))
+    assert closed(link) == [ErrorCode.LOST]
+    with pytest.raises(ReceiverClosed):
+        read(link)
+
+
+# --- RECEIPT and CREDIT ----------------------------------------------------------------------
+
+
+def test_receipts_follow_reading() -> None:
+    """CC-DELIV-041 to 044: several reads make one, and only messages with CONFIRM count."""
+    link = group()
+    link.give(data(1, 1, flags=CONFIRM), data(1, 2, flags=CONFIRM), data(1, 3))
+    assert link.take_of(wire.Receipt) == []
+    read(link)
+    read(link)
+    assert link.take_of(wire.Receipt) == [wire.Receipt(0, 2, 1, 2)]
+    read(link)
+    assert link.take_of(wire.Receipt) == []
+
+
+def test_a_stream_is_read_when_its_end_was_told() -> None:
+    link = group()
+    link.give(part(0, b"x", total=0, flags=CONFIRM), part(1, total=0, last=True))
+    read(link)
+    assert link.take_of(wire.Receipt) == []
+    read_stream(link)
+    assert link.take_of(wire.Receipt) == [wire.Receipt(0, 2, 1, 1)]
+
+
+def test_receipts_after_close_and_below_fail() -> None:
+    """CC-DELIV-045; and none where the session was cut."""
+    for frame, expected in (
+        (wire.Close(0, NO_SLOT, 1, 2), 1),
+        (wire.Fail(0, 2, 1, 2, ErrorCode.OVERRUN), 1),
+        (wire.Close(0, NO_SLOT, 1, 2, ErrorCode.LEFT), 0),
+    ):
+        link = group()
+        link.give(data(1, 1, flags=CONFIRM), data(1, 2, flags=CONFIRM), frame)
+        read(link)
+        assert len(link.take_of(wire.Receipt)) == expected
+
+
+def test_credit_while_nothing_complete_is_unread() -> None:
+    """Section 7.11: the table's first rows."""
+    link = group()
+    for index in range(11):
+        link.give(part(index, bytes(16_360), total=1_000_000))
+    assert link.take_of(wire.Credit) == []
+    link.give(part(11, bytes(16_360), total=1_000_000))
+    assert link.take_of(wire.Credit) == [wire.Credit(0, 2, 1, 327_680)]
+
+
+def test_credit_follows_reading() -> None:
+    link = group()
+    for sequence in range(1, 9):
+        link.give(data(1, sequence, bytes(16_368)))
+    assert link.take_of(wire.Credit) == []
+    for _ in range(3):
+        read(link)
+    assert link.take_of(wire.Credit) == []
+    read(link)
+    assert link.take_of(wire.Credit) == [wire.Credit(0, 2, 1, 262_144 + 65_536)]
+
+
+def test_an_unread_stream_holds_the_limit_down() -> None:
+    """CC-DELIV-051, 054: bytes that were handed out give credit at once."""
+    link = group()
+    for index in range(12):
+        link.give(part(index, bytes(16_360), total=0))
+    assert link.take_of(wire.Credit) == []
+    read(link)
+    for _ in range(4):
+        read_stream(link)
+    assert link.take_of(wire.Credit) == [wire.Credit(0, 2, 1, 262_144 + 65_536)]
+
+
+def test_beyond_the_limit() -> None:
+    """CC-DELIV-048, 050: the link ends; ABORT needs no credit."""
+    link = group(limits=Limits(window=65_536))
+    for sequence in range(1, 5):
+        link.give(data(1, sequence, bytes(16_368)))
+    assert link.told(LinkEnded) == []
+    link.give(data(1, 5))
+    assert link.told(LinkEnded)[0].code == ErrorCode.FLOW_CONTROL
+    link = group(limits=Limits(window=65_536))
+    link.give(data(1, 1, bytes(16_368)))
+    for index in range(3):
+        link.give(part(index, bytes(16_360), sequence=2, total=0))
+    link.give(abort(3, sequence=2, total=0))
+    assert link.told(LinkEnded) == []
+
+
+def test_no_credit_for_a_session_that_ended() -> None:
+    """CC-DELIV-058."""
+    link = group()
+    for sequence in range(1, 9):
+        link.give(data(1, sequence, bytes(16_368)))
+    link.give(wire.Close(0, NO_SLOT, 1, 8))
+    for _ in range(8):
+        read(link)
+    assert link.take_of(wire.Credit) == []
+
+
+# --- faults and FAIL -------------------------------------------------------------------------
+
+FAULTS = [
+    # frames before, the faulty one, value and code of FAIL
+    ([data(1, 3)], data(1, 3), (4, ErrorCode.SEQUENCE)),
+    ([data(1, 3)], data(1, 2), (4, ErrorCode.SEQUENCE)),
+    ([data(1, 3)], part(1, b"x", sequence=9), (9, ErrorCode.SEQUENCE)),
+    ([], part(1, b"x", sequence=9), (9, ErrorCode.SEQUENCE)),
+    ([], abort(1, sequence=9), (9, ErrorCode.SEQUENCE)),
+    ([part(0, b"hel")], data(1, 2), (1, ErrorCode.SEQUENCE)),
+    ([part(0, b"hel")], part(0, b"hel"), (1, ErrorCode.SEQUENCE)),
+    ([part(0, b"hel")], part(2, b"lo", total=6, last=True), (1, ErrorCode.SEQUENCE)),
+    ([part(0, b"hel")], abort(2), (1, ErrorCode.SEQUENCE)),
+    ([part(0, b"hel")], abort(1, total=6), (1, ErrorCode.FRAGMENT)),
+    ([part(0, b"hel")], part(1, b"lo", total=0), (1, ErrorCode.FRAGMENT)),
+    ([part(0, b"hel")], part(1, b"lo", total=0xFFFF_FFFF), (1, ErrorCode.FRAGMENT)),
+    ([part(0, b"hel")], part(1, b"l", last=True), (1, ErrorCode.FRAGMENT)),
+    ([part(0, b"hel")], part(1, b"lo"), (1, ErrorCode.FRAGMENT)),
+    ([part(0, b"hel")], part(1, b"lost", last=True), (1, ErrorCode.FRAGMENT)),
+    ([part(0, b"hel")], part(1, b"lo", last=True, channel=8), (1, ErrorCode.SESSION_MISMATCH)),
+    ([], part(0, b"hello", sequence=4), (4, ErrorCode.FRAGMENT)),
+    ([data(1, 3)], data(1, 4, channel=8), (4, ErrorCode.SESSION_MISMATCH)),
+    ([data(1, 3)], data(1, 9, flags=wire.RELIABLE | wire.HIGH), (9, ErrorCode.SESSION_MISMATCH)),
+    ([data(1, 3)], part(0, b"x", sequence=5, total=16_777_217), (5, ErrorCode.TOO_LARGE)),
+    ([data(1, 3)], data(1, 7, extensions=(Extension(0x7001, b"", True),)), (7, ErrorCode.EXTENSION)),
+    ([data(1, 3)], wire.Close(0, NO_SLOT, 1, 2), (4, ErrorCode.SEQUENCE)),
+    ([part(0, b"hel")], wire.Close(0, NO_SLOT, 1, 1), (1, ErrorCode.SEQUENCE)),
+]
+
+
+@pytest.mark.parametrize(("before", "frame", "expected"), FAULTS)
+def test_faults_and_their_value(before: list[Any], frame: Any, expected: tuple[int, int]) -> None:
+    """CC-SESS-042, 043, and which fault wins (section 6.7): the session ends, the link goes on, what is whole stays."""
+    link = group()
+    link.give(*before, frame, data(2, 1, b"other"))
+    assert fails(link) == [expected]
+    assert link.told(LinkEnded) == []
+    whole = [item.sequence for item in before if item.fragment is None]
+    found = [read(link) for _ in whole]
+    assert [message and message.sequence for message in found] == whole
+    if before:
+        assert closed(link) == [expected[1]]
+    if isinstance(frame, wire.Data):  # CLOSE lets it be forgotten
+        link.give(data(1, 50), data(1, 51, channel=9))  # dropped without an error
+        assert fails(link) == []
+
+
+def test_the_last_index_ends_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CC-FRAG-052."""
+    monkeypatch.setattr("callchannel.core.fragments.MAX_INDEX", 1)
+    link = group()
+    link.give(part(0, b"a", total=0), part(1, b"b", total=0))
+    assert fails(link) == [(1, ErrorCode.FRAGMENT)]
+    link = group()
+    link.give(part(0, b"a", total=0), part(1, b"b", total=0, last=True))
+    assert fails(link) == []
+
+
+def test_the_receipt_that_is_due_goes_before_fail() -> None:
+    """CC-DELIV-019, CC-SCHED-011, and both before the ACK (CC-DELIV-018)."""
+    link = group()
+    link.give(data(1, 6, flags=CONFIRM), data(1, 7, flags=CONFIRM))
+    read(link)
+    link.endpoint.close_receiver(1, link.now)
+    link.wait(25 * MS)
+    assert link.take() == [
+        wire.Receipt(0, 2, 1, 6),
+        wire.Fail(0, 2, 1, 7, ErrorCode.CLOSED),
+        wire.Ack(3),
+    ]
+    with pytest.raises(ReceiverClosed):
+        read(link)
+    link.endpoint.close_receiver(1, link.now)
+    assert closed(link) == []
+
+
+def test_closing_a_receiver() -> None:
+    """CC-SESS-044, 047, R39, R40."""
+    for before, expected in (
+        ([wire.Ack(0)], [(2, ErrorCode.CLOSED)]),
+        ([part(0, b"hel", sequence=2)], [(2, ErrorCode.CLOSED)]),
+        ([data(1, 2), data(1, 3)], [(2, ErrorCode.CLOSED)]),
+        ([data(1, 2), wire.Close(0, NO_SLOT, 1, 2)], [(2, ErrorCode.CLOSED)]),
+        ([data(1, 2), wire.Fail(0, 2, 1, 3, ErrorCode.MEMORY)], []),
+        ([data(1, 2), wire.Close(0, NO_SLOT, 1, 2, ErrorCode.LOST)], []),
+    ):
+        link = group()
+        link.give(data(1, 1))
+        read(link)
+        link.give(*before)
+        link.endpoint.close_receiver(1, link.now)
+        assert fails(link) == expected
+        assert link.endpoint.statistics().bytes_buffered == 0
+
+
+def test_fail_by_the_relay() -> None:
+    """R31 to R33: what is below its value stays."""
+    link = group()
+    link.give(data(1, 1), data(1, 2), data(1, 3), wire.Fail(0, 2, 1, 3, ErrorCode.OVERRUN))
+    assert closed(link) == []
+    assert [message and message.sequence for message in (read(link), read(link))] == [1, 2]
+    assert closed(link) == [ErrorCode.OVERRUN]
+    link.give(data(1, 4))
+    assert len(link.told(ReceiverCreated)) == 1
+    link.give(wire.Close(0, NO_SLOT, 1, 4))
+    assert len(link.endpoint._receivers) == 0
+    link = group()
+    link.give(data(1, 1), wire.Close(0, NO_SLOT, 1, 1), wire.Fail(0, 2, 1, 1, ErrorCode.OVERRUN))
+    assert read(link) is not None
+    assert closed(link) == [ErrorCode.NONE]
+    link.give(wire.Fail(0, 2, 77, 1, ErrorCode.OVERRUN))
+
+
+def test_ends_keep_what_is_complete() -> None:
+    """CC-SESS-036, CC-ERR-022: the reason told is that of the first end."""
+    for frame, code in (
+        (wire.Close(0, NO_SLOT, 1, 1, 0xF123), 0xF123),
+        (wire.Close(0, NO_SLOT, 1, 1, ErrorCode.LEFT), ErrorCode.LEFT),
+        (wire.Bye(ErrorCode.REPLACED), ErrorCode.LINK_LOST),
+    ):
+        link = group()
+        link.give(data(1, 1, b"kept"), frame)
+        assert closed(link) == []
+        message = read(link)
+        assert message is not None
+        assert closed(link) == [code]
+
+
+def test_an_unread_session_of_an_earlier_occupant() -> None:
+    """CC-SESS-054, 055: cut by the slot's next JOIN; nothing is written about it any more."""
+    link = group()
+    link.give(data(1, 1, b"old", flags=CONFIRM), data(2, 1, b"fail"))
+    link.endpoint.close_receiver(2, link.now)  # a FAIL that waits
+    link.give(
+        wire.Roster(
+            6,
+            (
+                wire.RosterEntry(wire.RosterOp.LEAVE, 0, 0x28),
+                wire.RosterEntry(wire.RosterOp.JOIN, 0, 0, "eve"),
+            ),
+        )
+    )
+    link.give(data(1, 1, b"new"))
+    message = read(link)
+    assert message is not None
+    assert message.data == b"old"
+    assert [type(frame) for frame in link.take()] == []
+    assert closed(link) == [ErrorCode.LOST]
+    assert [event.sender.identity for event in link.told(ReceiverCreated)] == ["ann", "ann", "eve"]
+    message = read(link, 3)
+    assert message is not None
+    assert message.data == b"new"
+
+
+def test_idle_close_and_what_it_keeps() -> None:
+    """CC-SESS-033 to 035, R41, R42."""
+    link = group(limits=Limits(idle_close=10 * SECOND))
+    link.give(data(1, 1))
+    link.wait(12 * SECOND)
+    assert closed(link) == []  # unread
+    read(link)
+    link.give(wire.Ack(0))
+    link.wait(10 * SECOND - 1)
+    assert closed(link) == []
+    link.give(wire.Ack(0))
+    link.wait(10 * SECOND)
+    assert closed(link) == [ErrorCode.IDLE]
+    link.give(data(1, 1))
+    assert fails(link) == [(2, ErrorCode.SEQUENCE)]
+    link.give(data(2, 5), part(0, b"x", total=0, sequence=1))
+    link.give(data(3, 1, b"again"))
+    assert len(link.told(ReceiverCreated)) == 3
+
+
+def test_idle_close_switched_off() -> None:
+    link = group(limits=Limits(idle_close=0))
+    link.give(data(1, 1))
+    read(link)
+    for _ in range(100):
+        link.give(wire.Ack(0))
+        link.wait(10 * SECOND)
+    assert closed(link) == []
+
+
+def test_peers_know_ended_sessions_by_their_number() -> None:
+    """CC-SESS-060, R01."""
+    link = peer()
+    link.give(data(5, 1), wire.Close(0, NO_SLOT, 5, 1))
+    read(link)
+    link.give(data(4, 1), data(5, 2))
+    assert len(link.told(ReceiverCreated)) == 1
+    link.give(data(6, 1))
+    assert len(link.told(ReceiverCreated)) == 2
