@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Getting transports for a link: the first, and the next when one is lost (specification, chapters 9 and 12)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from callchannel.aio.driver import Driver
+from callchannel.aio.transport import Transport
+
+Connect = Callable[[], Awaitable[Transport]]
+"""Makes a transport. What it returns need not be up yet."""
+
+FIRST_PAUSE: Final = 0.25
+"""Seconds. The pause before an attempt is drawn between 0 and this, doubled with each failure in a row."""
+
+LONGEST_PAUSE: Final = 5.0
+"""Seconds that a pause is drawn from at most: several attempts have to fit into the resume window."""
+
+UP_TIME: Final = 15.0
+"""Seconds in which a transport has to come up, as long as a silent one is waited for."""
+
+SPARE: Final = 3
+"""Transports that an acceptor holds at a time: the link's, one that takes its place, and one that nobody uses."""
+
+logger = logging.getLogger("callchannel.aio")
+
+
+class Connector:
+    """Keeps a driver supplied with transports, until `run` is cancelled.
+
+    The initiator of a link makes a transport when there is none. The acceptor never knows when its peer makes one, so
+    `accepting` asks `connect` for the next as soon as the last has come up: it returns when the peer has made one.
+
+    Pauses between attempts grow, and are random, so that the endpoints of a relay that has restarted do not all
+    come at once.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        connect: Connect,
+        *,
+        accepting: bool = False,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._driver = driver
+        self._connect = connect
+        self._accepting = accepting
+        self._draw = draw
+        self._failures = 0
+        self._worked = False
+        self._live: set[int] = set()
+        self._changed = asyncio.Event()
+
+    def worked(self) -> None:
+        """The link is active: pauses begin anew, and an exception of `connect` is no longer the application's."""
+        self._failures = 0
+        self._worked = True
+
+    def transport_changed(self, number: int, is_up: bool) -> None:
+        """See `Driver`'s `on_transport`."""
+        if not is_up:
+            self._live.discard(number)
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Connect, again and again. Raises what `connect` raises before the link was first active."""
+        while True:
+            try:
+                transport = await self._connect()
+            except Exception as exc:
+                if not self._worked:
+                    raise
+                logger.info("connecting failed: %r", exc)
+                await self._pause()
+                continue
+            number = self._driver.attach(transport)
+            self._live.add(number)
+            if not await self._comes_up(number, transport):
+                self._driver.detach(number)
+                await self._pause()
+                continue
+            most = SPARE - 1 if self._accepting else 0
+            while len(self._live) > most:
+                self._changed.clear()
+                await self._changed.wait()
+            if not self._accepting:
+                await self._pause()
+
+    async def _comes_up(self, number: int, transport: Transport) -> bool:
+        try:
+            async with asyncio.timeout(UP_TIME):
+                while number in self._live and not self._driver.is_up(number):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            logger.info("a transport did not come up in %g s", UP_TIME)
+        return self._driver.is_up(number)
+
+    async def _pause(self) -> None:
+        pause = self._draw() * min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._failures)
+        self._failures = min(self._failures + 1, 10)
+        await asyncio.sleep(pause)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callchannel.aio import SendTimedOut
+from callchannel.core.errors import InvalidArgument, MessageTooLarge, StreamAborted
+
+
+async def received(call: Any) -> tuple[Any, Any]:
+    receiver = await anext(call.receivers())
+    return receiver, await receiver.receive()
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_000, 3_000_000])
+async def test_a_file_of_any_size_arrives_with_progress(pair: Any, tmp_path: Path, size: int) -> None:
+    source = tmp_path / "photo.png"
+    source.write_bytes(os.urandom(size))
+    target = tmp_path / "downloads"
+    target.mkdir()
+    async with pair() as it:
+        sender = it.ann.create_sender()
+        sent: list[tuple[int, int | None]] = []
+        got: list[tuple[int, int | None]] = []
+        sending = asyncio.create_task(sender.send_file(source, progress=lambda *now: sent.append(now)))
+        receiver, message = await received(it.bob)
+        assert message.is_stream and message.size == size
+        assert (message.name, message.content_type) == ("photo.png", f"image/png;size={size}")
+        path = await receiver.save(message, target, progress=lambda *now: got.append(now))
+        assert path == target / "photo.png" and path.read_bytes() == source.read_bytes()
+        await sending
+        assert sent[-1] == (size, size) and sent == sorted(sent)
+        assert not size or got[-1] == (size, size)
+        assert os.listdir(target) == ["photo.png"]
+
+
+async def test_saving_replaces_nothing_and_stays_in_the_directory(pair: Any, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_text("mine")
+    target = tmp_path / "downloads"
+    target.mkdir()
+    (target / "link.txt").symlink_to(outside)
+    (target / "there.txt").write_text("there")
+    names = ["../outside.txt", str(outside), "link.txt", "there.txt", "there.txt", "..", None, ".hidden", "a/b\\c.txt"]
+    expected = [
+        "outside.txt",
+        "outside (1).txt",
+        "link (1).txt",
+        "there (1).txt",
+        "there (2).txt",
+        "file",
+        "file (1)",
+        "hidden",
+        "c.txt",
+    ]
+    async with pair() as it:
+        sender = it.ann.create_sender()
+        receiver = None
+        for number, (name, saved) in enumerate(zip(names, expected, strict=True)):
+            await sender.send(str(number).encode(), name=name)
+            receiver = receiver or await anext(it.bob.receivers())
+            path = await receiver.save(await receiver.receive(), target)
+            assert path == target / saved and path.read_text() == str(number)
+            assert path.stat().st_mode & 0o077 == 0
+    assert outside.read_text() == "mine" and (target / "there.txt").read_text() == "there"
+    assert sorted(os.listdir(target)) == sorted([*expected, "link.txt", "there.txt"])
+
+
+async def test_without_hard_links(pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: Any, **__: Any) -> None:
+        raise PermissionError("not on this file system")
+
+    monkeypatch.setattr(os, "link", no_links)
+    (tmp_path / "a.txt").write_text("there")
+    async with pair() as it:
+        await it.ann.create_sender().send(b"new", name="a.txt")
+        receiver, message = await received(it.bob)
+        assert (await receiver.save(message, tmp_path)).name == "a (1).txt"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "there", "a (1).txt": "new"}
+
+
+async def test_a_limit_bounds_what_is_saved(pair: Any, tmp_path: Path) -> None:
+    async with pair() as it:
+        sender = it.ann.create_sender()
+        await sender.send(bytes(101))
+        receiver, message = await received(it.bob)
+        with pytest.raises(MessageTooLarge):
+            await receiver.save(message, tmp_path, limit=100)
+        for announced in ("application/x", "application/x;size=99"):
+            async with sender.open_stream(content_type=announced) as stream:
+                await stream.write(bytes(101))
+            with pytest.raises(MessageTooLarge):
+                await receiver.save(await receiver.receive(), tmp_path, limit=100)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_stream_of_another_length_than_announced_is_no_file(pair: Any, tmp_path: Path) -> None:
+    async with pair() as it:
+        sender = it.ann.create_sender()
+        async with sender.open_stream(content_type="text/plain; SIZE=5") as stream:
+            await stream.write(b"four")
+        receiver, message = await received(it.bob)
+        with pytest.raises(OSError, match="4 bytes arrived of a file that has 5"):
+            await receiver.save(message, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_an_aborted_file_leaves_nothing(pair: Any, tmp_path: Path) -> None:
+    async with pair() as it:
+        stream = await it.ann.create_sender().open_stream(name="a.txt").__aenter__()
+        await stream.write(b"half")
+        receiver, message = await received(it.bob)
+        saving = asyncio.create_task(receiver.save(message, tmp_path))
+        await asyncio.sleep(1)
+        stream.abort()
+        with pytest.raises(StreamAborted):
+            await saving
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("change", [b"longer by this", None])
+async def test_a_file_that_changes_while_it_is_sent_is_given_up(
+    pair: Any, tmp_path: Path, change: bytes | None
+) -> None:
+    source = tmp_path / "growing.log"
+    source.write_bytes(bytes(3_000_000))
+    target = tmp_path / "downloads"
+    target.mkdir()
+    async with pair() as it:
+        sender = it.ann.create_sender()
+
+        def alter(done: int, total: int | None) -> None:
+            if done < 400_000:
+                with open(source, "r+b") as file:
+                    if change is None:
+                        file.truncate(2_000_000)
+                    else:
+                        file.seek(0, 2)
+                        file.write(change)
+
+        sending = asyncio.create_task(sender.send_file(source, progress=alter))
+        receiver, message = await received(it.bob)
+        with pytest.raises(StreamAborted):
+            await receiver.save(message, target)
+        with pytest.raises(OSError, match="changed its size"):
+            await sending
+    assert list(target.iterdir()) == []
+
+
+async def test_what_can_not_be_sent_as_a_file(pair: Any, tmp_path: Path) -> None:
+    async with pair() as it:
+        sender = it.ann.create_sender()
+        with pytest.raises(FileNotFoundError):
+            await sender.send_file(tmp_path / "nothing")
+        with pytest.raises(OSError):
+            await sender.send_file(tmp_path)
+        with pytest.raises(InvalidArgument):
+            await sender.send_file("/dev/null")
+        with pytest.raises(InvalidArgument):
+            await it.ann.create_sender(reliability="lossy").send_file(__file__)
+        assert (await sender.send(b"x")).sequence == 1
+
+
+async def test_sending_a_file_has_a_time(pair: Any, tmp_path: Path) -> None:
+    source = tmp_path / "large.bin"
+    source.write_bytes(bytes(5_000_000))
+    async with pair() as it:
+        sender = it.ann.create_sender()
+        with pytest.raises(SendTimedOut):
+            await sender.send_file(source, timeout=20)
+        await sender.send(b"the sender goes on")
