@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * A call as an application sees it: join, open senders, read what comes, leave.
+ *
+ * @module
+ */
+import { CallError, Code } from "./errors.js";
+import { CallEvent } from "./callevent.js";
+import { CallReceiver } from "./receiving.js";
+import { CallSender } from "./sending.js";
+import { Deferred, Wakeup } from "./wakeup.js";
+import { Driver } from "./driver.js";
+import { Endpoint } from "./endpoint.js";
+import { SignallingError } from "./signalling.js";
+
+/** @typedef {import("./transport.js").Transport} Transport */
+
+/**
+ * Brings a transport up, the first time and after each loss. The signal says that nobody waits any more.
+ *
+ * @typedef {(about: { attempt: number, signal: AbortSignal }) => Promise<Transport>} Connect
+ */
+
+/**
+ * @typedef {object} CallOptions
+ * @property {"group" | "initiator" | "acceptor"} role
+ * @property {string} id identifier of this participant
+ * @property {string} [peer] acceptor: identifier of the other
+ * @property {Connect} [connect] initiator: brings transports up. An acceptor is given them by `accept`
+ * @property {Partial<Record<import("./limits.js").LimitName, number>>} [limits]
+ * @property {boolean} [streams] whether streams are read as they come; true by default
+ * @property {readonly number[]} [understands] private extension types that the application understands
+ * @property {Uint8Array} [instance] instance identifier of a ghost to replace
+ * @property {boolean} [replace]
+ * @property {(size: number) => Uint8Array} [entropy]
+ * @property {() => number} [random] 0 to 1, for the waiting times between attempts
+ */
+
+/** Waiting times between attempts, in milliseconds: they double, with a random part (CC-SIG-069). */
+const FIRST_PAUSE = 500;
+const LONGEST_PAUSE = 8000;
+
+/**
+ * Events, each a CallEvent with the core's event as `detail`: `joined`, `suspended`, `resumed`, `ended`,
+ * `participantjoined`, `participantleft`, `participantsuspended`, `participantresumed`; and `receiver`, whose detail is
+ * the CallReceiver.
+ */
+export class Call extends EventTarget {
+    #options;
+    #endpoint;
+    #driver;
+    /** @type {Deferred<void>} */
+    #joined = new Deferred();
+    /** @type {Deferred<number>} */
+    #ended = new Deferred();
+    /** @type {Map<number, CallSender>} */
+    #senders = new Map();
+    /** @type {Map<number, CallReceiver>} */
+    #receivers = new Map();
+    /** Receivers that no iterator has had. @type {CallReceiver[]} */
+    #fresh = [];
+    #arrival = new Wakeup();
+    #connecting = new AbortController();
+    #attempt = 0;
+    #reconnecting = false;
+    #changed = new Wakeup();
+
+    /** @param {CallOptions} options raises INVALID_ARGUMENT */
+    constructor(options) {
+        super();
+        this.#options = options;
+        const { entropy = randomBytes } = options;
+        this.#endpoint = new Endpoint({ ...options, entropy });
+        this.#driver = new Driver(this.#endpoint, (event) => this.#tell(event));
+        this.#driver.after = () => this.#changed.wake();
+    }
+
+    /**
+     * Joins a call and resolves when joining is complete. Raises the code that refused it.
+     *
+     * @param {CallOptions} options
+     * @returns {Promise<Call>}
+     */
+    static async join(options) {
+        const call = new Call(options);
+        await call.join();
+        return call;
+    }
+
+    /** Connects, as an initiator, and resolves when joining is complete. */
+    async join() {
+        const { connect } = this.#options;
+        if (connect !== undefined && this.#attempt === 0) {
+            try {
+                await this.#bringUp(connect);
+            } catch (error) {
+                this.#driver.stop();
+                this.#joined.reject(error);
+                throw error;
+            }
+        }
+        return this.#joined.promise;
+    }
+
+    /**
+     * Gives an acceptor a transport that is up.
+     *
+     * @param {Transport} transport
+     * @param {string | null} [identity] whom signalling says it is from; by default the peer, null for nobody
+     */
+    accept(transport, identity) {
+        this.#driver.add(transport, identity);
+    }
+
+    /** @param {Connect} connect */
+    async #bringUp(connect) {
+        this.#attempt += 1;
+        const { signal: over } = this.#connecting;
+        const late = AbortSignal.timeout(this.limits.join_time); // CC-SIG-059
+        const signal = AbortSignal.any([over, late]);
+        const connecting = connect({ attempt: this.#attempt, signal });
+        let transport;
+        try {
+            transport = await Promise.race([connecting, aborted(signal)]);
+        } catch (error) {
+            // What comes up after all is not used.
+            connecting.then(
+                (unused) => unused.close(false),
+                () => {},
+            );
+            throw late.aborted && !over.aborted ? new CallError(Code.TIMEOUT) : error;
+        }
+        if (signal.aborted || this.#endpoint.state === "DEAD") await transport.close(false);
+        else this.#driver.add(transport);
+    }
+
+    /** The link is suspended: attempts to bring a transport up, until it is resumed or dead. */
+    async #reconnect() {
+        const { connect, random = Math.random } = this.#options;
+        if (connect === undefined || this.#reconnecting) return;
+        this.#reconnecting = true;
+        const is = (/** @type {string} */ state) => this.#endpoint.state === state;
+        for (let pause = FIRST_PAUSE; is("SUSPENDED"); pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+            let least = 0;
+            try {
+                await this.#bringUp(connect);
+                while (is("RESUMING")) await this.#changed.wait();
+                if (!is("SUSPENDED")) break;
+            } catch (error) {
+                if (error instanceof SignallingError) {
+                    if (error.again === "no") break;
+                    least = error.retryAfter;
+                }
+            }
+            await this.#sleep(Math.max(least, pause * (0.5 + random() / 2)));
+        }
+        this.#reconnecting = false;
+    }
+
+    /** @param {number} milliseconds */
+    #sleep(milliseconds) {
+        const { signal } = this.#connecting;
+        if (signal.aborted) return Promise.resolve();
+        return new Promise((resolve) => {
+            const timer = setTimeout(() => resolve(undefined), milliseconds);
+            signal.addEventListener(
+                "abort",
+                () => {
+                    clearTimeout(timer);
+                    resolve(undefined);
+                },
+                { once: true },
+            );
+        });
+    }
+
+    // --- the application ---------------------------------------------------------------------------------------------
+
+    /**
+     * Opens a sender.
+     *
+     * @param {import("./member.js").OpenOptions} [options]
+     * @returns {CallSender}
+     */
+    createSender(options = {}) {
+        const { sender, channel } = this.#driver.run((endpoint, now) => endpoint.openSender(options, now));
+        const made = new CallSender(this.#driver, sender, channel, options.reliability !== "lossy");
+        this.#senders.set(sender, made);
+        return made;
+    }
+
+    /** Receivers as they come into being, until the call has ended. @returns {AsyncGenerator<CallReceiver, void>} */
+    async *receivers() {
+        for (;;) {
+            const receiver = this.#fresh.shift();
+            if (receiver !== undefined) yield receiver;
+            else if (this.#ended.settled) return;
+            else await this.#arrival.wait();
+        }
+    }
+
+    /** Who is in the call, this endpoint included. */
+    get participants() {
+        return this.#endpoint.participants();
+    }
+
+    /** Resolves with the code that ended the link; 0 after leaving. */
+    get ended() {
+        return this.#ended.promise;
+    }
+
+    /** The state of the link. */
+    get state() {
+        return this.#endpoint.state;
+    }
+
+    /** The largest messages that may be sent now, streams excepted; 0 before there is a link. */
+    get largest() {
+        return this.#endpoint.largest;
+    }
+
+    /** The limits in force, by name. */
+    get limits() {
+        return this.#endpoint.limits;
+    }
+
+    /** The instance identifier: with it, and `replace`, a new Call takes the place of this one's ghost. */
+    get instance() {
+        return this.#endpoint.instance;
+    }
+
+    /** Counters of the link; undefined before there is one. */
+    get statistics() {
+        return this.#endpoint.linkStatistics();
+    }
+
+    /**
+     * Leaves: closes the senders, waits for what is on its way, says BYE. Resolves with the code that ended the link.
+     */
+    leave() {
+        this.#driver.run((endpoint, now) => endpoint.leave(now));
+        if (this.#endpoint.state === "CONNECTING") this.#stop(Code.NONE);
+        return this.ended;
+    }
+
+    // --- what the core tells -----------------------------------------------------------------------------------------
+
+    /** @param {import("./events.js").Event} event */
+    #tell(event) {
+        switch (event.type) {
+            case "Joined":
+                this.#joined.resolve();
+                this.dispatchEvent(new CallEvent("joined", event));
+                break;
+            case "LinkSuspended":
+                this.dispatchEvent(new CallEvent("suspended", event));
+                // A new transport may have suspended the link itself: then it resumes by that.
+                queueMicrotask(() => void this.#reconnect());
+                break;
+            case "LinkResumed":
+                this.dispatchEvent(new CallEvent("resumed", event));
+                break;
+            case "LinkEnded":
+                this.#joined.reject(new CallError(event.code === Code.NONE ? Code.NOT_JOINED : event.code));
+                this.dispatchEvent(new CallEvent("ended", event));
+                if (this.#options.role !== "acceptor" || event.code !== Code.REPLACED) this.#stop(event.code);
+                break;
+            case "ReceiverCreated": {
+                const receiver = new CallReceiver(this.#driver, event);
+                this.#receivers.set(event.receiver, receiver);
+                this.#fresh.push(receiver);
+                this.#arrival.wake();
+                this.dispatchEvent(new CallEvent("receiver", receiver));
+                break;
+            }
+            case "ReceiverReadable":
+            case "StreamAborted":
+                this.#receivers.get(event.receiver)?.tell(event);
+                break;
+            case "ReceiverClosed":
+                this.#receivers.get(event.receiver)?.tell(event);
+                this.#receivers.delete(event.receiver);
+                break;
+            case "ParticipantJoined":
+            case "ParticipantLeft":
+            case "ParticipantSuspended":
+            case "ParticipantResumed":
+                this.dispatchEvent(new CallEvent(event.type.toLowerCase(), event));
+                break;
+            default:
+                this.#senders.get(event.sender)?.tell(event);
+                if (event.type === "SenderEnded") this.#senders.delete(event.sender);
+        }
+    }
+
+    /** @param {number} code */
+    #stop(code) {
+        this.#connecting.abort();
+        this.#ended.resolve(code);
+        this.#arrival.wake();
+    }
+}
+
+/** @param {number} size */
+function randomBytes(size) {
+    return crypto.getRandomValues(new Uint8Array(size));
+}
+
+/**
+ * Raises CANCELLED when a signal is given; never resolves.
+ *
+ * @param {AbortSignal} signal
+ * @returns {Promise<never>}
+ */
+function aborted(signal) {
+    return new Promise((_, reject) => {
+        const stop = () => reject(new CallError(Code.CANCELLED));
+        if (signal.aborted) stop();
+        signal.addEventListener("abort", stop, { once: true });
+    });
+}

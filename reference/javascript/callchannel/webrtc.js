@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The binding to WebRTC data channels (chapter 12). It attaches to a connection that the application owns, beside its
+ * audio, video and other channels, and touches nothing of these.
+ *
+ * @module
+ */
+import { CallError, Code } from "./errors.js";
+import { PACKET, SUBPROTOCOL } from "./frames.js";
+import { HIGH_WATER, LOW_WATER } from "./transport.js";
+import { viewOf } from "./bytes.js";
+
+/** @typedef {import("./frames.js").Lane} Lane */
+/** @typedef {import("./transport.js").Transport} Transport */
+/** @typedef {import("./transport.js").TransportListener} TransportListener */
+
+/** How much is kept before the application attaches (CC-RTC-013). */
+const EARLY = 65536;
+/** How long draining and closing may take (CC-RTC-029, 030). */
+const PATIENCE = 5000;
+
+/** Connections that carry a transport now (CC-RTC-008). @type {WeakSet<RTCPeerConnection>} */
+const inUse = new WeakSet();
+
+/** @implements {Transport} */
+export class RtcTransport {
+    #connection;
+    #owned;
+    /** @type {Record<Lane, RTCDataChannel | null>} */
+    #channels = { reliable: null, lossy: null };
+    #blocked = { reliable: false, lossy: false };
+    /** @type {TransportListener | null} */
+    #listener = null;
+    /** @type {{ lane: Lane, packet: Uint8Array | null }[]} */
+    #early = [];
+    #earlyBytes = 0;
+    #down = false;
+    #closing = false;
+    /** @type {[EventTarget, string, (event: any) => void][]} */
+    #listening = [];
+
+    /**
+     * @param {RTCPeerConnection} connection
+     * @param {boolean} owned whether the connection is closed with the transport
+     */
+    constructor(connection, owned) {
+        if (inUse.has(connection))
+            throw new CallError(Code.INVALID_ARGUMENT, "the connection carries a transport already");
+        inUse.add(connection);
+        this.#connection = connection;
+        this.#owned = owned;
+        this.#listen(connection, "connectionstatechange", () => {
+            // A connection that is disconnected may recover: silence decides (CC-RTC-011).
+            if (connection.connectionState === "failed" || connection.connectionState === "closed") this.#lost();
+        });
+    }
+
+    /**
+     * @param {EventTarget} target
+     * @param {string} type
+     * @param {(event: any) => void} act
+     */
+    #listen(target, type, act) {
+        target.addEventListener(type, act);
+        this.#listening.push([target, type, act]);
+    }
+
+    /** Whether the lane has a channel. @param {Lane} lane */
+    has(lane) {
+        return this.#channels[lane] !== null;
+    }
+
+    /**
+     * Takes a channel as a lane.
+     *
+     * @param {Lane} lane
+     * @param {RTCDataChannel} channel
+     */
+    use(lane, channel) {
+        this.#channels[lane] = channel;
+        channel.binaryType = "arraybuffer";
+        channel.bufferedAmountLowThreshold = LOW_WATER;
+        this.#listen(channel, "message", ({ data }) => this.#message(lane, data));
+        this.#listen(channel, "bufferedamountlow", () => this.#freed(lane));
+        this.#listen(channel, "open", () => {
+            if (lane === "lossy") this.#listener?.lossy(true);
+        });
+        this.#listen(channel, "close", () => {
+            if (lane === "reliable") this.#lost();
+            else this.#listener?.lossy(false);
+        });
+    }
+
+    get lossy() {
+        return this.#channels.lossy?.readyState === "open";
+    }
+
+    /** @param {TransportListener} listener */
+    attach(listener) {
+        this.#listener = listener;
+        for (const { lane, packet } of this.#early.splice(0)) {
+            if (packet === null) listener.text(lane);
+            else listener.packet(lane, packet);
+        }
+        if (this.#down) listener.down();
+    }
+
+    /**
+     * @param {Lane} lane
+     * @param {string | ArrayBuffer | ArrayBufferView} data
+     */
+    #message(lane, data) {
+        if (this.#closing || this.#down) return;
+        if (typeof data === "string") {
+            this.#arrived(lane, null);
+            return;
+        }
+        const bytes = viewOf(data);
+        // One byte more than the lane allows is enough to be judged PACKET_SIZE (CC-RTC-020).
+        this.#arrived(lane, bytes.length > PACKET[lane] ? bytes.slice(0, PACKET[lane] + 1) : bytes);
+    }
+
+    /**
+     * @param {Lane} lane
+     * @param {Uint8Array | null} packet null: a text message
+     */
+    #arrived(lane, packet) {
+        if (this.#listener !== null) {
+            if (packet === null) this.#listener.text(lane);
+            else this.#listener.packet(lane, packet);
+            return;
+        }
+        this.#earlyBytes += packet?.length ?? 0;
+        if (this.#earlyBytes <= EARLY) this.#early.push({ lane, packet });
+        else if (lane === "reliable") this.#lost();
+    }
+
+    /** @param {Lane} lane */
+    #freed(lane) {
+        if (!this.#blocked[lane]) return;
+        this.#blocked[lane] = false;
+        this.#listener?.writable(lane);
+    }
+
+    /** @param {Lane} lane */
+    ready(lane) {
+        return !this.#closing && !this.#blocked[lane] && this.#channels[lane]?.readyState === "open";
+    }
+
+    /**
+     * @param {Lane} lane
+     * @param {Uint8Array} packet
+     */
+    send(lane, packet) {
+        const channel = this.#channels[lane];
+        if (channel === null || this.#closing) return false;
+        try {
+            channel.send(/** @type {Uint8Array<ArrayBuffer>} */ (packet));
+        } catch {
+            return false;
+        }
+        if (channel.bufferedAmount >= HIGH_WATER) this.#blocked[lane] = true;
+        return true;
+    }
+
+    #lost() {
+        if (this.#down || this.#closing) return;
+        this.#down = true;
+        this.#release();
+        this.#listener?.down();
+    }
+
+    #release() {
+        inUse.delete(this.#connection);
+        for (const [target, type, act] of this.#listening.splice(0)) target.removeEventListener(type, act);
+    }
+
+    /**
+     * Closes the channels, and the connection if it is owned. With drain, waits first until nothing is buffered.
+     *
+     * @param {boolean} drain
+     */
+    async close(drain) {
+        if (this.#closing) return;
+        this.#closing = true;
+        this.#listener = null;
+        this.#release();
+        const channels = [this.#channels.reliable, this.#channels.lossy].filter((channel) => channel !== null);
+        if (drain) await Promise.all(channels.map((channel) => drained(channel)));
+        for (const channel of channels) channel.close();
+        if (!this.#owned) return;
+        await Promise.all(channels.map((channel) => closed(channel)));
+        this.#connection.close();
+    }
+}
+
+/**
+ * Opens the channels of a link's initiator on a connection, and gives the transport when it is up. Call it before the
+ * first offer where you can: that saves a round of signalling.
+ *
+ * @param {RTCPeerConnection} connection
+ * @param {{ lossy?: boolean, owned?: boolean, signal?: AbortSignal }} [options] owned: the connection is closed with it
+ * @returns {Promise<RtcTransport>} raises LINK_LOST when the connection fails first
+ */
+export function openTransport(connection, { lossy = true, owned = false, signal } = {}) {
+    const transport = new RtcTransport(connection, owned);
+    const reliable = connection.createDataChannel("reliable", { protocol: SUBPROTOCOL });
+    transport.use("reliable", reliable);
+    if (lossy) {
+        const options = { protocol: SUBPROTOCOL, ordered: false, maxRetransmits: 0 };
+        transport.use("lossy", connection.createDataChannel("lossy", options));
+    }
+    return up(transport, reliable, connection, signal);
+}
+
+/**
+ * Waits for the channels that the initiator opens on a connection, and gives the transport when it is up. Other
+ * channels
+ * are left alone. Call it before the connection is made.
+ *
+ * @param {RTCPeerConnection} connection
+ * @param {{ owned?: boolean, signal?: AbortSignal }} [options]
+ * @returns {Promise<RtcTransport>}
+ */
+export function awaitTransport(connection, { owned = false, signal } = {}) {
+    const transport = new RtcTransport(connection, owned);
+    return new Promise((resolve, reject) => {
+        /** @param {Event} event */
+        const found = (event) => {
+            const { channel } = /** @type {RTCDataChannelEvent} */ (event);
+            const lane = laneOf(channel);
+            if (lane === null || transport.has(lane)) return;
+            transport.use(lane, channel);
+            if (transport.has("reliable") && transport.has("lossy"))
+                connection.removeEventListener("datachannel", found);
+            if (lane === "reliable") up(transport, channel, connection, signal).then(resolve, reject);
+        };
+        connection.addEventListener("datachannel", found);
+        signal?.addEventListener(
+            "abort",
+            () => {
+                connection.removeEventListener("datachannel", found);
+                void transport.close(false);
+                reject(new CallError(Code.CANCELLED));
+            },
+            { once: true },
+        );
+    });
+}
+
+/**
+ * Which lane a channel of the peer is, or null for any other one (CC-RTC-004, 005).
+ *
+ * @param {RTCDataChannel} channel
+ * @returns {Lane | null}
+ */
+export function laneOf({ label, protocol, ordered, maxRetransmits, maxPacketLifeTime, negotiated }) {
+    const lifetime = maxPacketLifeTime ?? null;
+    const retransmits = maxRetransmits ?? null;
+    if (protocol !== SUBPROTOCOL || negotiated || lifetime !== null) return null;
+    if (label === "reliable" && ordered && retransmits === null) return "reliable";
+    return label === "lossy" && !ordered && retransmits === 0 ? "lossy" : null;
+}
+
+/**
+ * @param {RtcTransport} transport
+ * @param {RTCDataChannel} channel
+ * @param {RTCPeerConnection} connection
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<RtcTransport>}
+ */
+function up(transport, channel, connection, signal) {
+    return new Promise((resolve, reject) => {
+        /** @param {number} code */
+        const fail = (code) => {
+            void transport.close(false);
+            reject(new CallError(code));
+        };
+        if (signal?.aborted) fail(Code.CANCELLED);
+        else if (channel.readyState === "open") resolve(transport);
+        channel.addEventListener("open", () => resolve(transport), { once: true });
+        channel.addEventListener("close", () => fail(Code.LINK_LOST), { once: true });
+        signal?.addEventListener("abort", () => fail(Code.CANCELLED), { once: true });
+        connection.addEventListener("connectionstatechange", () => {
+            if (
+                channel.readyState !== "open" &&
+                (connection.connectionState === "failed" || connection.connectionState === "closed")
+            ) {
+                fail(Code.LINK_LOST);
+            }
+        });
+    });
+}
+
+/** @param {RTCDataChannel} channel */
+async function drained(channel) {
+    const end = performance.now() + PATIENCE;
+    while (channel.readyState === "open" && channel.bufferedAmount > 0 && performance.now() < end) {
+        await new Promise((done) => setTimeout(done, 10));
+    }
+}
+
+/** @param {RTCDataChannel} channel */
+function closed(channel) {
+    if (channel.readyState === "closed") return Promise.resolve();
+    return new Promise((done) => {
+        const timer = setTimeout(done, PATIENCE);
+        channel.addEventListener(
+            "close",
+            () => {
+                clearTimeout(timer);
+                done(undefined);
+            },
+            { once: true },
+        );
+    });
+}

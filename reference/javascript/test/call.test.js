@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+// The application layer over transports in memory. Nothing here waits for a clock, but for what has to happen.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Call } from "../callchannel/call.js";
+import { Code } from "../callchannel/errors.js";
+import { memoryPair } from "../callchannel/memory.js";
+
+/** @typedef {import("../callchannel/receiving.js").CallReceiver} CallReceiver */
+
+/** @param {any} [options] of both */
+async function pair(options = {}) {
+    const bob = new Call({ role: "acceptor", id: "bob", peer: "ann", ...options });
+    /** @type {import("../callchannel/memory.js").MemoryTransport[]} */
+    const transports = [];
+    const connect = async () => {
+        const [one, other] = memoryPair();
+        transports.push(one);
+        bob.accept(other);
+        return one;
+    };
+    const ann = await Call.join({ role: "initiator", id: "ann", connect, random: () => 0, ...options });
+    await bob.join();
+    const end = async () => {
+        await ann.leave();
+        await bob.ended;
+    };
+    return { ann, bob, transports, end };
+}
+
+/** @param {Call} call @returns {Promise<CallReceiver>} */
+async function receiver(call) {
+    const { value } = await call.receivers().next();
+    return /** @type {CallReceiver} */ (value);
+}
+
+test("join, send, read, leave", async () => {
+    const { ann, bob, end } = await pair();
+    assert.deepEqual(
+        ann.participants.map(({ id, own }) => [id, own]),
+        [
+            ["bob", false],
+            ["ann", true],
+        ],
+    );
+    const sender = ann.createSender();
+    const sent = await sender.sendText("hello");
+    assert.deepEqual([sent.sequence, sent.report?.reached], [1, [{ slot: 0, id: "bob" }]]);
+    const from = await receiver(bob);
+    assert.deepEqual([from.participant.id, from.channel], ["ann", 1]);
+    for await (const message of from) {
+        assert.deepEqual(
+            [await message.text(), message.contentType, message.sequence],
+            ["hello", "text/plain;charset=utf-8", 1],
+        );
+        break;
+    }
+    assert.equal(await sender.close(), Code.NONE);
+    assert.equal(await from.closed, Code.NONE);
+    await end();
+    assert.equal(await ann.ended, Code.NONE);
+    assert.equal(await bob.ended, Code.LEFT);
+});
+
+test("sends that wait get their numbers in the order of the calls, and all arrive", async () => {
+    const { ann, bob, end } = await pair({ limits: { send_buffer: 65536, unconfirmed_messages: 64 } });
+    const sender = ann.createSender();
+    const sends = Array.from({ length: 300 }, (_, at) => sender.send(new Uint8Array(3000).fill(at)));
+    const from = await receiver(bob);
+    const read = (async () => {
+        const firsts = [];
+        for await (const message of from) firsts.push(message.data[0]);
+        return firsts;
+    })();
+    const sent = await Promise.all(sends);
+    assert.deepEqual(
+        sent.map(({ sequence }) => sequence),
+        Array.from({ length: 300 }, (_, at) => at + 1),
+    );
+    await sender.close();
+    assert.deepEqual(
+        await read,
+        Array.from({ length: 300 }, (_, at) => at % 256),
+    );
+    await end();
+});
+
+test("the confirm point delivered resolves when the message was read", async () => {
+    const { ann, bob, end } = await pair();
+    const sender = ann.createSender({ confirm: "delivered" });
+    let done = false;
+    const send = sender.send(new Uint8Array(3)).then(() => {
+        done = true;
+    });
+    const from = await receiver(bob);
+    assert.equal(done, false);
+    assert.equal(from.read()?.data.length, 3);
+    await send;
+    await end();
+});
+
+test("a file arrives as a stream with its name and type, and progress is told", async () => {
+    const { ann, bob, end } = await pair();
+    const content = Uint8Array.from({ length: 3_000_000 }, (_, at) => at * 31);
+    const file = new File([content], "chart.png", { type: "image/png" });
+    /** @type {number[]} */
+    const progress = [];
+    const sending = ann.createSender().sendFile(file, { progress: (written) => progress.push(written) });
+    const from = await receiver(bob);
+    for await (const message of from) {
+        assert.deepEqual([message.isStream, message.name, message.contentType], [true, "chart.png", "image/png"]);
+        assert.deepEqual(await message.bytes(), content);
+        break;
+    }
+    await sending;
+    assert.equal(progress.at(-1), 3_000_000);
+    await end();
+});
+
+test("a small file is one message", async () => {
+    const { ann, bob, end } = await pair();
+    await ann.createSender().sendFile(new Blob(["tiny"], { type: "text/plain" }));
+    const message = (await receiver(bob)).read();
+    assert.deepEqual([message?.isStream, await message?.text()], [false, "tiny"]);
+    await end();
+});
+
+test("a file that is aborted: the send raises CANCELLED, the reader ABORTED", async () => {
+    const { ann, bob, end } = await pair();
+    const abort = new AbortController();
+    const sending = ann.createSender().sendFile(new Blob([new Uint8Array(5_000_000)]), { signal: abort.signal });
+    sending.catch(() => {});
+    const from = await receiver(bob);
+    const { value: message } = await from[Symbol.asyncIterator]().next();
+    const chunks = /** @type {import("../callchannel/receiving.js").IncomingMessage} */ (message).chunks();
+    await chunks.next();
+    abort.abort();
+    await assert.rejects(sending, { code: Code.CANCELLED });
+    await assert.rejects(
+        async () => {
+            for await (const chunk of chunks) assert.ok(chunk.length > 0);
+        },
+        { code: Code.ABORTED },
+    );
+    await end();
+});
+
+test("a loop that leaves a stream unread goes on with the next message", async () => {
+    const { ann, bob, end } = await pair();
+    const sender = ann.createSender();
+    const stream = await sender.openStream();
+    await stream.write(new Uint8Array(100_000));
+    const finished = stream.finish();
+    await sender.sendText("after");
+    await finished;
+    const kinds = [];
+    for await (const message of await receiver(bob)) {
+        kinds.push(message.isStream ? "stream" : await message.text());
+        if (kinds.length === 2) break;
+    }
+    assert.deepEqual(kinds, ["stream", "after"]);
+    await end();
+});
+
+test("a lost transport is replaced through the factory: nothing is lost", async () => {
+    const { ann, bob, transports, end } = await pair();
+    const sender = ann.createSender();
+    /** @type {string[]} */
+    const told = [];
+    for (const type of ["suspended", "resumed"]) ann.addEventListener(type, () => told.push(type));
+    const sends = [];
+    for (let at = 0; at < 40; at += 1) {
+        sends.push(sender.sendText(`m${at}`));
+        if (at % 10 === 5) {
+            await sends[at - 3];
+            transports.at(-1)?.cut();
+        }
+    }
+    await Promise.all(sends);
+    const from = await receiver(bob);
+    const texts = [];
+    for (let message = from.read(); message !== null; message = from.read()) texts.push(await message.text());
+    assert.deepEqual(
+        texts,
+        Array.from({ length: 40 }, (_, at) => `m${at}`),
+    );
+    assert.equal(transports.length, 1 + told.filter((type) => type === "suspended").length);
+    assert.ok(told.length >= 2 && told.length % 2 === 0);
+    await end();
+});
+
+test("attempts to reconnect are repeated with growing pauses", async () => {
+    const bob = new Call({ role: "acceptor", id: "bob", peer: "ann" });
+    let failures = 2;
+    /** @type {import("../callchannel/memory.js").MemoryTransport | null} */
+    let first = null;
+    const connect = async (/** @type {{ attempt: number }} */ { attempt }) => {
+        if (attempt > 1 && failures > 0) {
+            failures -= 1;
+            throw new Error("no network");
+        }
+        const [one, other] = memoryPair();
+        first ??= one;
+        bob.accept(other);
+        return one;
+    };
+    const ann = await Call.join({ role: "initiator", id: "ann", connect, random: () => 0 });
+    const resumed = new Promise((resolve) => ann.addEventListener("resumed", resolve, { once: true }));
+    /** @type {any} */ (first).cut();
+    await resumed;
+    assert.equal(failures, 0);
+    await ann.leave();
+    await bob.ended;
+});
+
+test("joining raises what refused it", async () => {
+    const bob = new Call({ role: "acceptor", id: "bob", peer: "ann" });
+    const connect = async () => {
+        const [one, other] = memoryPair();
+        bob.accept(other, "mallory");
+        return one;
+    };
+    await assert.rejects(Call.join({ role: "initiator", id: "ann", connect }), { code: Code.NOT_ADMITTED });
+    const broken = async () => {
+        throw new Error("no network");
+    };
+    await assert.rejects(Call.join({ role: "initiator", id: "ann", connect: broken }), { message: "no network" });
+    bob.leave();
+});
+
+test("joining raises TIMEOUT when no transport comes up within join_time (CC-SIG-059)", async (context) => {
+    /** @type {AbortSignal | null} */
+    let given = null;
+    const timeout = AbortSignal.timeout;
+    const controller = new AbortController();
+    AbortSignal.timeout = () => controller.signal;
+    context.after(() => {
+        AbortSignal.timeout = timeout;
+    });
+    const connect = (/** @type {{ signal: AbortSignal }} */ { signal }) => {
+        given = signal;
+        return new Promise(() => {});
+    };
+    const joining = Call.join({ role: "group", id: "ann", connect: /** @type {any} */ (connect) });
+    controller.abort();
+    await assert.rejects(joining, { code: Code.TIMEOUT });
+    assert.equal(/** @type {any} */ (given).aborted, true);
+});
+
+test("the receiver is closed: the send that is not delivered raises CLOSED with a report", async () => {
+    const { ann, bob, end } = await pair();
+    const sender = ann.createSender({ confirm: "delivered" });
+    const failed = new Promise((resolve) => sender.addEventListener("failed", resolve, { once: true }));
+    const sending = sender.sendText("unread");
+    sending.catch(() => {});
+    (await receiver(bob)).close();
+    await assert.rejects(
+        sending,
+        (/** @type {any} */ error) => error.code === Code.CLOSED && error.report.failed[0].recipient.id === "bob",
+    );
+    await failed;
+    assert.equal(await sender.ended, Code.CLOSED);
+    await end();
+});
+
+test("Lossy sends resolve at once; arguments are judged", async () => {
+    const { ann, bob, end } = await pair();
+    const sender = ann.createSender({ reliability: "lossy", latest: true });
+    assert.deepEqual(await sender.send(new Uint8Array(4)), { sequence: 1, report: null });
+    await assert.rejects(sender.send(new Uint8Array(5000)), { code: Code.MESSAGE_TOO_LARGE });
+    await assert.rejects(sender.sendText("\ud800"), { code: Code.INVALID_ARGUMENT });
+    await assert.rejects(sender.send(new Uint8Array(1), { signal: AbortSignal.abort() }), { code: Code.CANCELLED });
+    assert.throws(() => ann.createSender({ channel: 70000 }), { code: Code.INVALID_ARGUMENT });
+    assert.equal((await receiver(bob)).reliable, false);
+    await end();
+});
+
+test("the bytes of a send may change afterwards", async () => {
+    const { ann, bob, end } = await pair();
+    const bytes = new Uint8Array([1, 2, 3]);
+    const sending = ann.createSender().send(bytes);
+    bytes.fill(9);
+    await sending;
+    assert.deepEqual((await receiver(bob)).read()?.data, new Uint8Array([1, 2, 3]));
+    await end();
+});
+
+test("participants are told: the peer is suspended, resumed, and leaves", async () => {
+    const { ann, bob, transports } = await pair();
+    /** @type {string[]} */
+    const told = [];
+    for (const type of ["participantsuspended", "participantresumed", "participantleft"]) {
+        bob.addEventListener(type, (event) => told.push(`${type} ${/** @type {any} */ (event).detail.participant.id}`));
+    }
+    const resumed = new Promise((resolve) => ann.addEventListener("resumed", resolve, { once: true }));
+    transports[0].cut();
+    await resumed;
+    await ann.leave();
+    await bob.ended;
+    assert.deepEqual(told, ["participantsuspended ann", "participantresumed ann", "participantleft ann"]);
+});

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// The binding to WebRTC, on channels that are played (chapter 12).
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Call } from "../callchannel/call.js";
+import { Code } from "../callchannel/errors.js";
+import { awaitTransport, laneOf, openTransport } from "../callchannel/webrtc.js";
+import { FakeChannel, FakeConnection } from "./support/rtc.js";
+
+/** @param {any} value @returns {any} */
+const any = (value) => value;
+
+/** A transport that is up, its connection, and what it told. @param {any} [options] */
+async function opened(options = {}) {
+    const connection = new FakeConnection();
+    const opening = openTransport(any(connection), options);
+    for (const channel of connection.channels) channel.open();
+    const transport = await opening;
+    /** @type {any[]} */
+    const told = [];
+    const attach = () =>
+        transport.attach({
+            packet: (lane, packet) => told.push([lane, packet.length]),
+            text: (lane) => told.push([lane, "text"]),
+            writable: (lane) => told.push([lane, "writable"]),
+            lossy: (open) => told.push(["lossy", open]),
+            down: () => told.push("down"),
+        });
+    const [reliable, lossy] = connection.channels;
+    return { connection, transport, told, attach, reliable, lossy };
+}
+
+test("the initiator creates both channels as section 12.2 says", async () => {
+    const { connection, reliable, lossy } = await opened();
+    const of = (/** @type {any} */ { label, protocol, ordered, maxRetransmits, binaryType }) => [
+        label,
+        protocol,
+        ordered,
+        maxRetransmits,
+        binaryType,
+    ];
+    assert.deepEqual(of(reliable), ["reliable", "callchannel.1", true, null, "arraybuffer"]);
+    assert.deepEqual(of(lossy), ["lossy", "callchannel.1", false, 0, "arraybuffer"]);
+    assert.throws(() => openTransport(any(connection)), { code: Code.INVALID_ARGUMENT }); // CC-RTC-008
+});
+
+test("the acceptor takes a channel as a lane only if all of it fits (CC-RTC-004 to 006)", () => {
+    const lane = (/** @type {string} */ label, /** @type {any} */ options) =>
+        laneOf(any(new FakeChannel(label, options)));
+    const protocol = "callchannel.1";
+    assert.equal(lane("reliable", { protocol }), "reliable");
+    assert.equal(lane("lossy", { protocol, ordered: false, maxRetransmits: 0 }), "lossy");
+    assert.equal(lane("reliable", { protocol: "chat" }), null);
+    assert.equal(lane("reliable", { protocol, ordered: false }), null);
+    assert.equal(lane("reliable", { protocol, maxRetransmits: 3 }), null);
+    assert.equal(lane("lossy", { protocol, ordered: false }), null);
+    assert.equal(lane("Reliable", { protocol }), null);
+});
+
+test("water marks: blocked from 65,536 buffered bytes on, until 32,768 are left", async () => {
+    const { transport, told, attach, reliable } = await opened();
+    attach();
+    reliable.stuck = true;
+    for (let at = 0; at < 3; at += 1) transport.send("reliable", new Uint8Array(16384));
+    assert.equal(transport.ready("reliable"), true);
+    transport.send("reliable", new Uint8Array(16384));
+    assert.equal(transport.ready("reliable"), false);
+    assert.equal(transport.ready("lossy"), true);
+    reliable.drainTo(40000);
+    assert.equal(transport.ready("reliable"), false);
+    reliable.drainTo(32768);
+    assert.deepEqual([transport.ready("reliable"), told], [true, [["reliable", "writable"]]]);
+});
+
+test("a channel that does not take a packet says so", async () => {
+    const { transport, reliable } = await opened();
+    reliable.broken = true;
+    assert.equal(transport.send("reliable", new Uint8Array(4)), false);
+});
+
+test("what comes early is kept, up to 65,536 bytes; more takes the transport down (CC-RTC-013)", async () => {
+    const early = await opened();
+    early.reliable.arrive(new ArrayBuffer(10));
+    early.lossy.arrive("text");
+    early.attach();
+    assert.deepEqual(early.told, [
+        ["reliable", 10],
+        ["lossy", "text"],
+    ]);
+    const flooded = await opened();
+    for (let at = 0; at < 5; at += 1) flooded.reliable.arrive(new ArrayBuffer(16384));
+    flooded.attach();
+    assert.equal(flooded.told.length, 5);
+    assert.equal(flooded.told.at(-1), "down");
+});
+
+test("messages: views, empty ones, and ones that are too long (CC-RTC-018, 020)", async () => {
+    const { told, attach, reliable, lossy } = await opened();
+    attach();
+    reliable.arrive(new ArrayBuffer(0));
+    reliable.arrive(new ArrayBuffer(300_000));
+    lossy.arrive(new Uint8Array(2000).subarray(5));
+    reliable.arrive("text");
+    assert.deepEqual(told, [
+        ["reliable", 0],
+        ["reliable", 16385],
+        ["lossy", 1151],
+        ["reliable", "text"],
+    ]);
+});
+
+test("down: the reliable channel closes, or the connection has failed; not when it is disconnected", async () => {
+    const first = await opened();
+    first.attach();
+    first.connection.become("disconnected");
+    first.lossy.close();
+    assert.deepEqual(first.told, [["lossy", false]]);
+    first.reliable.close();
+    first.reliable.arrive(new ArrayBuffer(1));
+    assert.deepEqual(first.told, [["lossy", false], "down"]);
+    const second = await opened();
+    second.attach();
+    second.connection.become("failed");
+    assert.deepEqual(second.told, ["down"]);
+});
+
+test("closing drains, closes the channels, and leaves a connection that the application owns", async () => {
+    const { connection, transport, reliable, told, attach } = await opened();
+    attach();
+    reliable.stuck = true;
+    transport.send("reliable", new Uint8Array(9));
+    const closing = transport.close(true);
+    assert.equal(reliable.readyState, "open");
+    reliable.arrive(new ArrayBuffer(3)); // ignored from now on (CC-RTC-032)
+    reliable.drainTo(0);
+    await closing;
+    assert.deepEqual([reliable.readyState, connection.closed, told], ["closed", false, []]);
+    const owned = await opened({ owned: true });
+    await owned.transport.close(false);
+    assert.equal(owned.connection.closed, true);
+});
+
+test("a transport that never comes up: the connection fails, or nobody waits any more", async () => {
+    const connection = new FakeConnection();
+    const opening = openTransport(any(connection));
+    connection.become("failed");
+    await assert.rejects(opening, { code: Code.LINK_LOST });
+    const abort = new AbortController();
+    const waiting = awaitTransport(any(new FakeConnection()), { signal: abort.signal });
+    abort.abort();
+    await assert.rejects(waiting, { code: Code.CANCELLED });
+});
+
+test("a call over two connections, beside a channel of the application's own", async () => {
+    const [left, right] = [new FakeConnection(), new FakeConnection()];
+    const own = left.createDataChannel("reliable", { protocol: "chat" });
+    const bob = new Call({ role: "acceptor", id: "bob", peer: "ann" });
+    const accepted = awaitTransport(any(right)).then((transport) => bob.accept(transport));
+    const ann = new Call({
+        role: "initiator",
+        id: "ann",
+        connect: async () => {
+            const opening = openTransport(any(left));
+            left.meet(right);
+            return opening;
+        },
+    });
+    await Promise.all([ann.join(), accepted]);
+    await ann.createSender().sendText("over channels");
+    const { value: receiver } = await bob.receivers().next();
+    assert.equal(await /** @type {any} */ (receiver).read().text(), "over channels");
+    await ann.leave();
+    await bob.ended;
+    assert.equal(own.readyState, "open");
+    assert.deepEqual(own.sent, []);
+});
