@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The codec profile: every test vector, frames and packets that are drawn, and one encoding for each frame."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from callchannel_conformance import standard, wire
+from callchannel_conformance import wire_strategies as strategies
+from callchannel_conformance.client import Client, Unsupported
+from callchannel_conformance.marks import negative, positive
+from callchannel_conformance.outcome import NotApplicable, Violation, expect_equal
+
+Json = dict[str, Any]
+
+_DRAWN = settings(
+    max_examples=300,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    report_multiple_bugs=False,
+    phases=(Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def _positive(vector: Json) -> bool:
+    return "frames" in vector
+
+
+def _parameters(wanted: bool) -> list[Any]:
+    found = []
+    for vector in standard.vectors():
+        if _positive(vector) is not wanted:
+            continue
+        named = [name for name in vector["requirements"] if name in standard.requirements()]
+        mark = (positive if wanted else negative)(*(named or ["CC-FRAME-004"]), "CC-FRAME-001")
+        found.append(pytest.param(vector, id=vector["id"], marks=mark))
+    return found
+
+
+def _decode(client: Client, packet: bytes, lane: str) -> tuple[list[Json], str | None]:
+    client.needs(profile="codec")
+    reply = client.request("decode", lane=lane, packet=packet.hex())
+    if reply.raised is not None:
+        raise Violation("CC-FRAME-004", "decode raised instead of giving an outcome", actual=reply.raised.code)
+    frames = [_numbers(frame) for frame in reply.value["frames"] if frame["type"] != "UNKNOWN"]
+    return frames, reply.value["error"]
+
+
+def _numbers(frame: Json) -> Json:
+    """A frame whose numbers beyond 2^53 were written as text."""
+    return {
+        key: int(value) if key in ("value", "received") and isinstance(value, str) else value
+        for key, value in frame.items()
+    }
+
+
+def _known(frames: list[Json]) -> list[Json]:
+    return [frame for frame in frames if frame["type"] != "UNKNOWN"]
+
+
+def _expected(packet: bytes, lane: str) -> tuple[list[Json], str | None, str]:
+    try:
+        return _known(wire.decode_packet(packet, lane)), None, "CC-FRAME-004"
+    except wire.WireError as error:
+        return _known(error.frames), error.code, error.requirement
+
+
+def _judge(client: Client, packet: bytes, lane: str) -> None:
+    frames, code, requirement = _expected(packet, lane)
+    got, error = _decode(client, packet, lane)
+    what = f"{packet.hex()} on the {lane} lane"
+    expect_equal(error, code, requirement, f"{what}: the outcome differs")
+    expect_equal(got, frames, "CC-FRAME-004" if code is None else "CC-FRAME-002", f"{what}: the frames differ")
+
+
+@pytest.mark.parametrize("vector", _parameters(True))
+def test_vector_positive(implementation: Client, vector: Json) -> None:
+    """A valid packet is taken, with these frames."""
+    frames, error = _decode(implementation, bytes.fromhex(vector["hex"]), vector["lane"])
+    requirement = (vector["requirements"] or ["CC-FRAME-004"])[0]
+    expect_equal(error, None, requirement, f"{vector['title']}: the packet is valid")
+    expect_equal(frames, _known(vector["frames"]), requirement, f"{vector['title']}: the frames differ")
+    if vector["canonical"] and vector["lane"] == "reliable":
+        encoded = "".join(_encode(implementation, frame) for frame in vector["frames"])
+        expect_equal(encoded, vector["hex"], "CC-FRAME-103", f"{vector['title']}: encoding gives other bytes")
+
+
+@pytest.mark.parametrize("vector", _parameters(False))
+def test_vector_negative(implementation: Client, vector: Json) -> None:
+    """A packet with a fault yields this code, and the frames before it stand."""
+    frames, error = _decode(implementation, bytes.fromhex(vector["hex"]), vector["lane"])
+    requirement = vector["requirements"][0]
+    what = f"{vector['base']}, but {vector['fault']}"
+    expect_equal(error, vector["code"], requirement, f"{what}: {vector['why']}")
+    expect_equal(frames, _known(vector.get("frames_before", [])), "CC-FRAME-002", f"{what}: frames before the fault")
+
+
+def _encode(client: Client, frame: Json) -> str:
+    try:
+        reply = client.request("encode", frame=frame)
+    except Unsupported as error:
+        raise NotApplicable(str(error)) from error
+    if reply.raised is not None:
+        raise Violation("CC-FRAME-103", "a valid frame can't be encoded", expected=frame, actual=reply.raised.code)
+    return str(reply.value["packet"])
+
+
+@pytest.mark.generated
+@positive("CC-FRAME-103", "CC-FRAME-004")
+def test_drawn_packets(implementation: Client, deadline: float | None) -> None:
+    """Valid packets that are drawn are taken, and encoded again to the same bytes."""
+    implementation.needs(profile="codec")
+
+    @_DRAWN
+    @given(strategies.packets())
+    def judge(drawn: tuple[str, bytes]) -> None:
+        if deadline is not None and time.monotonic() > deadline:
+            return
+        lane, packet = drawn
+        if not packet:
+            return
+        _judge(implementation, packet, lane)
+        frames = wire.decode_packet(packet, lane)
+        if all(frame["type"] != "UNKNOWN" for frame in frames):
+            encoded = "".join(_encode(implementation, frame) for frame in frames)
+            expect_equal(encoded, packet.hex(), "CC-FRAME-103", "encoding gives other bytes")
+
+    judge()
+
+
+@pytest.mark.generated
+@negative("CC-FRAME-001", "CC-FRAME-002", "CC-FRAME-004", "CC-FRAME-102")
+@pytest.mark.parametrize("kind", ["mutated", "framed"])
+def test_drawn_faults(implementation: Client, deadline: float | None, kind: str) -> None:
+    """Packets with faults that are drawn have the outcome of the independent grammar."""
+    implementation.needs(profile="codec")
+    strategy = strategies.mutated_packets() if kind == "mutated" else strategies.framed_bytes()
+
+    @_DRAWN
+    @given(strategy)
+    def judge(drawn: tuple[str, bytes]) -> None:
+        if deadline is not None and time.monotonic() > deadline:
+            return
+        _judge(implementation, drawn[1], drawn[0])
+
+    judge()
+
+
+@negative("CC-FRAME-095", "CC-FRAME-079", "CC-FRAME-089", "CC-FRAME-093", "CC-FRAME-068")
+@pytest.mark.parametrize(
+    "text", ["c080", "eda080", "edbfbf", "f4908080", "f8808080", "e28c", "80", "c1bf", "e09f80", "f08f8080", "ff"]
+)
+def test_text_invalid(implementation: Client, text: str) -> None:
+    """Byte sequences that RFC 3629 does not allow are no text, wherever text stands."""
+    raw = bytes.fromhex(text)
+    bye = b"\x44\x00" + (6 + len(raw)).to_bytes(2, "big") + b"\x00\x00" + raw
+    _judge(implementation, bye, "reliable")
+
+
+@positive("CC-FRAME-095")
+@pytest.mark.parametrize("text", ["00", "7f", "c280", "e0a080", "ed9fbf", "ee8080", "f0908080", "f48fbfbf", "efbfbe"])
+def test_text_valid(implementation: Client, text: str) -> None:
+    """Every other code point is text, U+0000 included."""
+    raw = bytes.fromhex(text)
+    bye = b"\x44\x00" + (6 + len(raw)).to_bytes(2, "big") + b"\x00\x00" + raw
+    _judge(implementation, bye, "reliable")

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory, late failures and long rosters at a relay."""
+
+from __future__ import annotations
+
+from callchannel_conformance import frames as f
+from callchannel_conformance import standard
+from callchannel_conformance.bench.links import Initiator, member, settle
+from callchannel_conformance.bench.machine import Bench
+from callchannel_conformance.marks import negative, positive
+from callchannel_conformance.outcome import expect, expect_equal
+
+
+def _three(bench: Bench, **limits: int) -> list[Initiator]:
+    relay = bench.relay(limits=limits) if limits else bench.relay()
+    members = [member(relay, name) for name in ("ann", "bob", "carol")]
+    bench.advance(100)
+    settle(*members)
+    for far in members:
+        far.take()
+    return members
+
+
+@positive("CC-RELAY-041", "CC-RELAY-050", "CC-RELAY-048")
+@negative("CC-RELAY-041", "CC-SEC-010")
+def test_link_memory(bench: Bench) -> None:
+    """Beyond `relay_link_memory` the session with the most bytes queued is failed with MEMORY, and no other."""
+    _, bob, owner = _three(bench, relay_link_memory=1 << 20, window=1 << 20)
+    bob.hold()
+    for session, count in ((1, 40), (2, 25)):
+        for sequence in range(1, count + 1):
+            frame = f.data(bytes(15_984), sender=2, session=session, channel=session, sequence=sequence)
+            owner.write(frame)
+    owner.none("CC-LIMIT-013", "FAIL")
+    owner.write(f.data(bytes(15_984), sender=2, session=2, channel=2, sequence=26))
+    fail = owner.one("CC-RELAY-041", "FAIL")
+    told = (fail["session"], fail["recipient"], fail["value"], fail["reason"])
+    expect_equal(told, (1, 1, 1, standard.codes()["MEMORY"]), "CC-RELAY-041", "session 1, from its first message on")
+    bob.hold(held=False)
+    sessions = {frame["session"] for frame in bob.new("DATA")}
+    expect_equal(sessions, {2}, "CC-RELAY-053", "the other session is delivered")
+    bob.one("CC-RELAY-050", "FAIL", session=1)
+
+
+@positive("CC-RELAY-052")
+@negative("CC-RELAY-052")
+def test_fail_is_lowered(bench: Bench) -> None:
+    """A recipient's FAIL above what was wholly written to it is lowered to the first that was not."""
+    _, bob, owner = _three(bench)
+    owner.write(f.data(sender=2))
+    settle(bob)
+    bob.hold()
+    owner.write(f.data(sender=2, sequence=2), f.data(sender=2, sequence=3))
+    owner.take()
+    bob.write(f.fail(3, "CLOSED", sender=2, recipient=1))
+    fail = owner.one("CC-RELAY-051", "FAIL")
+    expect_equal((fail["value"], fail["recipient"]), (2, 1), "CC-RELAY-052", "message 2 was never written to Bob")
+
+
+@positive("CC-FRAG-060", "CC-RELAY-032")
+@negative("CC-FRAG-060")
+def test_abort_is_forwarded(bench: Bench) -> None:
+    """ABORT goes to each who got a fragment of the message, and to nobody else."""
+    ann, bob, owner = _three(bench)
+    owner.write(f.data(b"a", sender=2, private=True, to=(3, [1], False), fragment=(0, 9, False)))
+    owner.write(f.abort(index=1, total=9, sender=2, private=True))
+    got = [frame.get("fragment", {}).get("abort") for frame in bob.take("DATA")]
+    expect_equal(got, [False, True], "CC-FRAG-060", "fragment, then ABORT")
+    ann.none("CC-FRAG-060", "DATA")
+
+
+@positive("CC-EXT-022", "CC-LINK-025", "CC-LIMIT-017")
+@negative("CC-EXT-022", "CC-LINK-025")
+def test_welcome_features(bench: Bench) -> None:
+    """Of the features that a HELLO offers WELCOME holds only what was offered and is supported: in version 1, none."""
+    relay = bench.relay()
+    far = Initiator(bench, relay, "ann")
+    far.join(features=0xFFFF_FFFF)
+    assert far.welcome is not None
+    expect_equal(far.welcome["features"] & 0x00FF_FFFF, 0, "CC-EXT-022", "no feature is defined")
+    limit = bench.client.hello().limits.get("relay_link_memory", {}).get("value", 1 << 20)
+    expect(
+        far.welcome["window"] <= limit, "CC-LIMIT-017", "the window is within the relay's memory", actual=far.welcome
+    )
+
+
+@positive("CC-ROSTER-022", "CC-ROSTER-023", "CC-ROSTER-024")
+@negative("CC-ROSTER-022")
+def test_long_snapshot(bench: Bench) -> None:
+    """A snapshot that does not fit one frame goes on with MORE, and the last one has it clear."""
+    relay = bench.relay()
+    members = [member(relay, f"{number:03}" + "x" * 250) for number in range(80)]
+    last = [seen.frame for seen in members[-1].seen if seen.frame["type"] == "ROSTER"]
+    expect(len(last) > 1, "CC-ROSTER-022", "80 identifiers of 253 bytes need two frames")
+    expect_equal([part["more"] for part in last], [True] * (len(last) - 1) + [False], "CC-ROSTER-022", "MORE")
+    expect_equal(sum(len(part["entries"]) for part in last), 80, "CC-ROSTER-017", "everyone is listed")
+
+
+@positive("CC-LINK-066")
+@negative("CC-SEC-014")
+def test_others_go_on(bench: Bench) -> None:
+    """What one endpoint does wrong ends its own link, and the others talk on."""
+    ann, bob, owner = _three(bench)
+    owner.write_bytes(b"\xff" * 3)
+    expect(owner.transport is None, "CC-LINK-066", "its own link has ended")
+    ann.write(f.data(sender=0))
+    expect(bob.take("DATA"), "CC-SEC-014", "the others talk on")
