@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Over aiortc, between two processes on one machine, both with uvloop: callchannel beside the bare data channel.
+
+The clock of a transfer runs from the first `send` until the other process has checked the last message and its answer
+has come back. A bare data channel has no acknowledgement that an application could see, no custody and no bound on what
+a receiver holds; ours has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from bench.contest import Contestant, Row, Target, compare, judge, play
+from bench.ends import BULK, ECHO, LOSSY, End, offer_of
+from bench.forwarder import Forwarder
+from bench.messages import Messages
+from bench.settings import Settings
+
+SMALL: Final = 64
+LOSSY_SIZE: Final = 4_096
+LOSSY_RATE: Final = 50
+_LATE: Final = 4.0
+"""Seconds that late Lossy messages are waited for."""
+
+
+class Near:
+    """This process's end, and the other process."""
+
+    def __init__(self, kind: str, size: int, count: int, forwarder: Forwarder | None = None) -> None:
+        self._kind = kind
+        self._arguments = (kind, str(size), str(count))
+        self._forwarder = forwarder
+        self._process: asyncio.subprocess.Process | None = None
+        self._arrived: dict[int, asyncio.Queue[bytes]] = {BULK: asyncio.Queue(), ECHO: asyncio.Queue()}
+        self._end: End | None = None
+        self.send: Callable[[int, bytes], Awaitable[None]]
+
+    async def __aenter__(self) -> Near:
+        if self._forwarder is not None:
+            await self._forwarder.start()
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bench.far",
+            *self._arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+            limit=1 << 24,
+        )
+        self._end = await offer_of(self._kind)(self._exchange, self._put)
+        self.send = self._end.send
+        return self
+
+    def _put(self, channel: int, message: bytes) -> None:
+        self._arrived[channel].put_nowait(message)
+
+    async def _exchange(self, offer: str) -> str:
+        assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
+        if self._forwarder is not None:
+            offer = self._forwarder.offer(offer)
+        self._process.stdin.write(json.dumps({"offer": offer}).encode() + b"\n")
+        line = await self._process.stdout.readline()
+        answer: str = json.loads(line)["answer"]
+        return self._forwarder.answer(answer) if self._forwarder is not None else answer
+
+    async def receive(self, channel: int) -> bytes:
+        """The next message of the other process."""
+        return await asyncio.wait_for(self._arrived[channel].get(), 120)
+
+    async def arrivals(self) -> dict[str, float]:
+        """End the other process's input; returns which Lossy messages it got, and after how many seconds."""
+        assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        found: dict[str, float] = json.loads(await self._process.stdout.readline())["arrivals"]
+        return found
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._process is not None and self._process.stdin is not None
+        self._process.stdin.close()
+        if self._end is not None:
+            await self._end.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), 10)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        if self._forwarder is not None:
+            self._forwarder.close()
+
+
+# --- what is measured ------------------------------------------------------------------------------------------------
+
+
+async def transfer(kind: str, size: int, count: int) -> float:
+    """Messages a second."""
+    messages = Messages(size)
+    made = [messages.make(number) for number in range(count)] if size < 1_000 else []
+    async with Near(kind, size, count) as near:
+        start = time.perf_counter()
+        for number in range(count):
+            await near.send(BULK, made[number] if made else messages.make(number))
+        assert await near.receive(BULK) == b"done"
+        return count / (time.perf_counter() - start)
+
+
+async def round_trip(kind: str, count: int) -> float:
+    """Milliseconds of a small message there and back, the median."""
+    async with Near(kind, SMALL, 0) as near:
+        times = [await _ping(near, number) for number in range(count)]
+    return statistics.median(times[count // 10 :]) * 1e3
+
+
+async def _ping(near: Near, number: int) -> float:
+    message = Messages(SMALL).make(number)
+    start = time.perf_counter()
+    await near.send(ECHO, message)
+    assert await near.receive(ECHO) == message
+    return time.perf_counter() - start
+
+
+async def beside_bulk(kind: str, size: int, count: int) -> float:
+    """Milliseconds of a small urgent message there and back, while bulk in messages of `size` bytes saturates; p99."""
+    messages = Messages(size)
+    async with Near(kind, size, 0) as near:
+
+        async def saturate() -> None:
+            number = 0
+            while True:
+                await near.send(BULK, messages.make(number))
+                number += 1
+
+        bulk = asyncio.ensure_future(saturate())
+        await asyncio.sleep(1)
+        times = []
+        for number in range(count):
+            times.append(await _ping(near, number))
+            await asyncio.sleep(0.01)
+        bulk.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await bulk
+    return percentile(times, 99) * 1e3
+
+
+async def lossy(kind: str, count: int, seed: int) -> tuple[float, float]:
+    """Of 4 KiB messages at 50/s with 5 % loss and 20 ms each way: the share that arrives, and p99 in milliseconds."""
+    async with Near(kind, SMALL, 0, Forwarder(delay=0.02, loss=0.05, seed=seed)) as near:
+        start = time.monotonic()
+        for number in range(count):
+            await asyncio.sleep(max(0.0, start + number / LOSSY_RATE - time.monotonic()))
+            await near.send(LOSSY, Messages.stamped(number, time.monotonic_ns(), LOSSY_SIZE))
+        await asyncio.sleep(_LATE)
+        times = list((await near.arrivals()).values())
+    return len(times) / count, percentile(times, 99) * 1e3
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """The value below which so many percent lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
+
+
+# --- the rows --------------------------------------------------------------------------------------------------------
+
+
+def _runs(settings: Settings) -> int:
+    return 5 if not settings.quick else 1
+
+
+def _transfer(name: str, kind: str, size: int, count: int, scale: float = 1.0) -> Contestant:
+    return Contestant(name, lambda: uvloop.run(transfer(kind, size, count)) * scale)
+
+
+def messages(settings: Settings) -> list[Row]:
+    """64 B messages a second."""
+    count = settings.times(100_000)
+    return compare(
+        "messages",
+        f"{SMALL} B, Reliable, over aiortc",
+        "messages/s",
+        _transfer("callchannel", "call", SMALL, count),
+        [
+            (_transfer("bare data channel", "bare", SMALL, count // 4), Target(8)),
+            (_transfer("bare, bundled to 1,150 B by the application", "bundled", SMALL, count), None),
+        ],
+        _runs(settings),
+    )
+
+
+def bulk(settings: Settings) -> list[Row]:
+    """Megabytes a second, in messages of 16 KiB and of 1 MiB; the bare channel at each of several sizes."""
+    total = settings.times(64 << 20)
+    sizes = (1_150, 16_384, 61_440, 262_144)
+    contestants = [
+        _transfer("callchannel, 16 KiB", "call", 16_384, total // 16_384, 16_384 / 1e6),
+        _transfer("callchannel, 1 MiB", "call", 1 << 20, total >> 20, (1 << 20) / 1e6),
+        *(_transfer(f"bare, {size:,} B", "bare", size, total // size, size / 1e6) for size in sizes),
+    ]
+    small, large, *bare = play(contestants, _runs(settings))
+    best = max(range(len(sizes)), key=lambda place: statistics.median(bare[place]))
+    rows = [
+        judge(
+            "bulk",
+            f"{size}, Reliable, over aiortc",
+            "MB/s",
+            own,
+            f"bare at its best, {sizes[best]:,} B",
+            bare[best],
+            Target(1),
+        )
+        for size, own in (("16 KiB", small), ("1 MiB", large))
+    ]
+    for size, figures in zip(sizes, bare, strict=True):
+        rows.append(judge("bulk", "16 KiB, Reliable, over aiortc", "MB/s", small, f"bare, {size:,} B", figures, None))
+    return rows
+
+
+def roundtrip(settings: Settings) -> list[Row]:
+    """The round trip of one small message."""
+    count = settings.times(1_000)
+    return compare(
+        "roundtrip",
+        f"{SMALL} B there and back, p50",
+        "ms",
+        Contestant("callchannel", lambda: uvloop.run(round_trip("call", count))),
+        [
+            (
+                Contestant("bare data channel", lambda: uvloop.run(round_trip("bare", count))),
+                Target(1.15, at_least=False),
+            )
+        ],
+        _runs(settings),
+    )
+
+
+def priority(settings: Settings) -> list[Row]:
+    """A small urgent message beside bulk."""
+    count = settings.times(400)
+
+    def contestant(name: str, kind: str, size: int) -> Contestant:
+        return Contestant(name, lambda: uvloop.run(beside_bulk(kind, size, count)))
+
+    own, *bare = play(
+        [
+            contestant("callchannel", "call", 61_440),
+            contestant("bare, bulk in 16 KiB", "bare", 16_384),
+            contestant("bare, bulk in 60 KiB", "bare", 61_440),
+        ],
+        _runs(settings),
+    )
+    better = min(bare, key=statistics.median)
+    return [
+        judge(
+            "priority",
+            f"{SMALL} B, high priority, beside bulk, there and back, p99",
+            "ms",
+            own,
+            name,
+            figures,
+            Target(0.5, at_least=False) if figures is better else None,
+        )
+        for name, figures in zip(("bare, bulk in 16 KiB", "bare, bulk in 60 KiB"), bare, strict=True)
+    ]
+
+
+def with_loss(settings: Settings) -> list[Row]:
+    """Lossy messages that are larger than a packet."""
+    count = settings.times(1_000)
+    shares: dict[str, list[float]] = {"call": [], "bare": []}
+    times: dict[str, list[float]] = {"call": [], "bare": []}
+    for seed in range(_runs(settings)):
+        for kind, found in shares.items():
+            share, time_ms = uvloop.run(lossy(kind, count, seed))
+            found.append(share)
+            times[kind].append(time_ms)
+    work = "Lossy 4 KiB at 50/s, 5 % loss, 20 ms each way"
+    peer = "one SCTP message"
+    return [
+        judge("lossy", f"{work}: delivered", "share", shares["call"], peer, shares["bare"], Target(1)),
+        judge("lossy", f"{work}: p99", "ms", times["call"], peer, times["bare"], Target(0.2, at_least=False)),
+    ]
