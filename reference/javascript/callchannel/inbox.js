@@ -240,6 +240,7 @@ export class Inbox {
         if (session.reliable) session.close(Number(frame.value), frame.reason);
         else session.close(frame.reason, now);
         this.#hold(session);
+        if (session.isCut || !occupant.present) this.#hush(owner);
     }
 
     /**
@@ -259,6 +260,33 @@ export class Inbox {
     }
 
     // --- the roster and the link -------------------------------------------------------------------------------------
+
+    /**
+     * An endpoint has left. What it had closed before is cut: its slot can be given again while that is unread
+     * (CC-SESS-054).
+     *
+     * @param {Occupant} occupant
+     */
+    left(occupant) {
+        const owner = this.#owners.get(occupant);
+        if (owner !== undefined) this.#hush(owner);
+    }
+
+    /**
+     * Nothing is written any more about sessions that are cut, those among them that are forgotten but for that.
+     *
+     * @param {Owner} owner
+     */
+    #hush(owner) {
+        const gone = !owner.occupant.present;
+        const over = (/** @type {Session} */ session) => {
+            if (session.owner === owner && gone && session.complete) session.isCut = true;
+            return session.owner === owner && session.isCut;
+        };
+        [...owner.sessions.values()].forEach(over);
+        this.dueSessions = new Set([...this.dueSessions].filter((session) => !over(session)));
+        this.failures = this.failures.filter(({ session }) => !over(session));
+    }
 
     /**
      * The slot of an endpoint has a new occupant (CC-SESS-054).

@@ -100,6 +100,8 @@ export class Incoming {
     endCode = Code.NONE;
     /** Nothing is written about the session any more. */
     isCut = false;
+    /** CLOSE has come, or the session is cut: nothing of it can follow. */
+    complete = false;
     /** FAIL was written or read. */
     failed = false;
     /** Greatest sequence received. */

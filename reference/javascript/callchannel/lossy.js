@@ -279,6 +279,7 @@ export class LossySession extends Incoming {
      * @param {number} now
      */
     close(reason, now) {
+        this.complete = true;
         if (reason === Code.LEFT || reason === Code.LOST) this.isCut = true;
         if (this.state === "LINGER" || this.ended) return;
         this.endCode = reason;

@@ -342,6 +342,7 @@ export class Member {
         const changes = this.roster.apply(frame);
         for (const { op, occupant, reason, former } of changes) {
             if (former !== undefined) this.inbox.replaced(former, now);
+            if (op === "LEAVE") this.inbox.left(occupant);
             if (this.joined) this.#tellChange(op, occupant, reason);
         }
         if (!this.joined && this.roster.complete) this.#join(now);

@@ -101,6 +101,8 @@ export class Outgoing {
     missing = 0;
     /** Resolved recipients, where the message names some. @type {ReadonlySet<Occupant> | null} */
     named = null;
+    /** Whether it has to fit one frame: LATEST. */
+    whole = false;
     #addressKey = "";
 
     /**
@@ -150,10 +152,27 @@ export class Outgoing {
     addressed(roster, barred, reliable, confirm) {
         const key = `${roster.epoch} ${barred.size}`;
         if (this.address === null || this.#addressKey !== key) {
+            const grown = this.address !== null;
             this.#addressKey = key;
             this.address = this.#find(roster, barred, reliable, confirm);
+            if (grown && this.address.outcome === "written" && !this.fits(reliable)) {
+                this.address = { ...this.address, outcome: "large" };
+            }
         }
         return this.address;
+    }
+
+    /**
+     * Whether its first frame has room for its blocks and for the payload that it needs at least (CC-EXT-003).
+     *
+     * @param {boolean} reliable
+     */
+    fits(reliable) {
+        const block = this.address?.block ?? null;
+        const longest = reliable ? PACKET.reliable : LOSSY_FRAME;
+        if (!this.stream && overhead(false, block, this.extensions) + this.left <= longest) return true;
+        if (this.whole) return false;
+        return overhead(true, block, this.extensions) + (reliable ? 1 : Math.min(this.left, 512)) <= longest;
     }
 
     /**

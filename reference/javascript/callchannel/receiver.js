@@ -21,8 +21,6 @@ export class ReliableSession extends Incoming {
     /** The stream whose reading has begun and whose end is not told. @type {Stream | null} */
     #current = null;
     #currentConfirm = false;
-    /** CLOSE has come, or the session is cut: nothing of it can follow. */
-    #complete = false;
     /** Greatest sequence with CONFIRM that was read, and the last one that a RECEIPT told. */
     #receipt = 0;
     #receiptWritten = 0;
@@ -199,7 +197,7 @@ export class ReliableSession extends Incoming {
     fault(code, sequence = 0, complete = false) {
         const value = this.#partial?.sequence ?? Math.max(sequence, this.last + 1);
         this.#fail(code, value);
-        this.#complete ||= complete;
+        this.complete ||= complete;
         this.#finish(code);
     }
 
@@ -230,7 +228,7 @@ export class ReliableSession extends Incoming {
             return;
         }
         this.closeReceiver(code);
-        this.state = this.#complete ? "NONE" : "DEAD";
+        this.state = this.complete ? "NONE" : "DEAD";
     }
 
     /**
@@ -275,14 +273,11 @@ export class ReliableSession extends Incoming {
      * @param {number} reason
      */
     close(value, reason) {
-        if (this.state === "DEAD") {
-            this.state = "NONE";
-            return;
-        }
-        this.#complete = true;
+        this.complete = true;
         const gone = reason === Code.LEFT || reason === Code.LOST;
         if (gone) this.isCut = true;
-        if (this.state === "DRAINING") return;
+        if (this.state === "DEAD") this.state = "NONE";
+        if (this.state === "DRAINING" || this.state === "NONE") return;
         if (!gone && (this.#partial !== null || value < this.last))
             this.fault(Code.SEQUENCE, 0, true); // R25 to R28
         else this.#finish(reason);
@@ -295,7 +290,7 @@ export class ReliableSession extends Incoming {
      * @param {number} reason
      */
     failedBy(value, reason) {
-        if (this.state === "DEAD" || (this.state === "DRAINING" && this.#complete)) return;
+        if (this.state === "DEAD" || (this.state === "DRAINING" && this.complete)) return;
         this.failed = true;
         this.#dropFrom(value);
         if (this.state === "DRAINING") {
@@ -322,7 +317,7 @@ export class ReliableSession extends Incoming {
     /** The last unread message is gone of a session that has ended (R36, R37). */
     #drained() {
         this.closeReceiver(this.endCode);
-        this.state = this.#complete ? "NONE" : "DEAD";
+        this.state = this.complete ? "NONE" : "DEAD";
     }
 
     /**
@@ -332,7 +327,7 @@ export class ReliableSession extends Incoming {
      */
     cut(code) {
         this.isCut = true;
-        this.#complete = true;
+        this.complete = true;
         if (this.state === "DRAINING") return;
         if (this.state === "DEAD") this.state = "NONE";
         else this.#finish(code);
@@ -348,17 +343,17 @@ export class ReliableSession extends Incoming {
         this.#fail(Code.MEMORY, first);
         this.#clear();
         this.closeReceiver(Code.MEMORY);
-        this.state = this.#complete ? "NONE" : "DEAD";
+        this.state = this.complete ? "NONE" : "DEAD";
     }
 
     /** The application closes the receiver (R39, R40). */
     closedHere() {
         if (this.receiver === 0) return;
         const ended = this.state === "DRAINING";
-        if (!ended || this.#complete) this.#fail(Code.CLOSED, this.#firstHeld ?? this.last + 1);
+        if (!ended || this.complete) this.#fail(Code.CLOSED, this.#firstHeld ?? this.last + 1);
         this.#clear();
         this.dropReceiver();
-        this.state = this.#complete ? "NONE" : "DEAD";
+        this.state = this.complete ? "NONE" : "DEAD";
     }
 
     /** The smallest sequence of an unread or partial message. @returns {number | undefined} */

@@ -13,38 +13,38 @@ import { CallError, Code, invalid } from "./errors.js";
  */
 
 /**
- * Codes of problems: what the application is told, and whether to try again (13.10).
+ * Codes of problems: their status, what the application is told, and whether to try again (13.10).
  *
- * @type {Record<string, [number, Again]>}
+ * @type {Record<string, [number, number, Again]>}
  */
 const PROBLEMS = {
-    call_name: [Code.INVALID_ARGUMENT, "no"],
-    identity: [Code.INVALID_ARGUMENT, "no"],
-    sdp: [Code.PROTOCOL, "no"],
-    token_missing: [Code.NOT_ADMITTED, "token"],
-    token_invalid: [Code.NOT_ADMITTED, "token"],
-    token_expired: [Code.NOT_ADMITTED, "token"],
-    origin: [Code.NOT_ADMITTED, "no"],
-    call: [Code.NOT_ADMITTED, "token"],
-    not_found: [Code.NOT_ADMITTED, "no"],
-    method: [Code.PROTOCOL, "no"],
-    body_size: [Code.PROTOCOL, "no"],
-    media_type: [Code.PROTOCOL, "no"],
-    offer: [Code.PROTOCOL, "no"],
-    offer_rate: [Code.RATE, "later"],
-    connections: [Code.RATE, "later"],
-    internal: [Code.INTERNAL, "later"],
-    call_full: [Code.CALL_FULL, "later"],
-    stopping: [Code.GOING_AWAY, "later"],
-    overload: [Code.GOING_AWAY, "later"],
+    call_name: [400, Code.INVALID_ARGUMENT, "no"],
+    identity: [400, Code.INVALID_ARGUMENT, "no"],
+    sdp: [400, Code.PROTOCOL, "no"],
+    token_missing: [401, Code.NOT_ADMITTED, "token"],
+    token_invalid: [401, Code.NOT_ADMITTED, "token"],
+    token_expired: [401, Code.NOT_ADMITTED, "token"],
+    origin: [403, Code.NOT_ADMITTED, "no"],
+    call: [403, Code.NOT_ADMITTED, "token"],
+    not_found: [404, Code.NOT_ADMITTED, "no"],
+    method: [405, Code.PROTOCOL, "no"],
+    body_size: [413, Code.PROTOCOL, "no"],
+    media_type: [415, Code.PROTOCOL, "no"],
+    offer: [422, Code.PROTOCOL, "no"],
+    offer_rate: [429, Code.RATE, "later"],
+    connections: [429, Code.RATE, "later"],
+    internal: [500, Code.INTERNAL, "later"],
+    call_full: [503, Code.CALL_FULL, "later"],
+    stopping: [503, Code.GOING_AWAY, "later"],
+    overload: [503, Code.GOING_AWAY, "later"],
 };
 
-/** The same by status, for problems that are not known (CC-SIG-058). @type {Record<number, [number, Again]>} */
+/** The same by status, for problems that are not known, or not with it (CC-SIG-058). @type {Record<number, [number, Again]>} */
 const STATUSES = {
-    400: [Code.INVALID_ARGUMENT, "no"],
     401: [Code.NOT_ADMITTED, "token"],
     403: [Code.NOT_ADMITTED, "no"],
     404: [Code.NOT_ADMITTED, "no"],
+    408: [Code.TIMEOUT, "later"],
     429: [Code.RATE, "later"],
     503: [Code.GOING_AWAY, "later"],
 };
@@ -197,7 +197,7 @@ export class Signalling {
             });
         } catch (error) {
             if (signal?.aborted) throw new CallError(Code.CANCELLED);
-            throw new SignallingError(limit.aborted ? Code.TIMEOUT : Code.LINK_LOST, 0, "", "later", 0);
+            throw new SignallingError(Code.TIMEOUT, 0, limit.aborted ? "timeout" : "unreachable", "later", 0); // CC-SIG-059
         }
         if (response.ok) return response;
         throw await this.#problem(response);
@@ -215,7 +215,8 @@ export class Signalling {
         const name = typeof problem === "string" && Object.hasOwn(PROBLEMS, problem) ? problem : "";
         const byStatus =
             STATUSES[response.status] ?? (response.status >= 500 ? [Code.INTERNAL, "later"] : [Code.PROTOCOL, "no"]);
-        const [code, again] = PROBLEMS[name] ?? byStatus;
+        const [status, ...byCode] = PROBLEMS[name] ?? [0];
+        const [code, again] = status === response.status ? /** @type {[number, Again]} */ (byCode) : byStatus;
         const seconds = Number(response.headers.get("retry-after") ?? 0);
         const retryAfter = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : 0;
         if (retryAfter > 0) this.#notBefore = performance.now() + retryAfter;

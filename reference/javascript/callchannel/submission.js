@@ -6,7 +6,6 @@
  */
 import { CallError, Code, invalid } from "./errors.js";
 import { MS } from "./timers.js";
-import { overhead } from "./data.js";
 import { lifetimeOf, makeExtensions } from "./extensions.js";
 import { Audience, Outgoing, resolve } from "./outgoing.js";
 
@@ -35,6 +34,7 @@ export function makeMessage({ sequence, payload, options, audience: usual, sende
     const extensions = makeExtensions(options, reliable);
     const audience = options.recipients === undefined ? usual : new Audience(options.recipients);
     const message = new Outgoing(sequence, payload, audience, extensions, now);
+    message.whole = latest;
     if (!reliable) message.lifetime = (lifetimeOf(extensions) ?? Infinity) * MS;
     if (message.left > (reliable ? host.largestReliable : host.largestLossy))
         throw new CallError(Code.MESSAGE_TOO_LARGE);
@@ -42,7 +42,10 @@ export function makeMessage({ sequence, payload, options, audience: usual, sende
     const { outcome } = message.addressed(host.roster, barred, reliable, delivered);
     if (outcome === "failed" && reliable) throw new CallError(Code.RECIPIENT_FAILED); // CC-DELIV-030
     if (outcome === "large") throw new CallError(Code.TOO_MANY_RECIPIENTS);
-    if (!(reliable ? fits(message) : fitsLossy(message, latest))) throw invalid("the extensions do not fit a frame");
+    if (!message.fits(reliable)) {
+        if (latest) throw new CallError(Code.MESSAGE_TOO_LARGE); // CC-DELIV-073
+        throw invalid("the extensions do not fit a frame");
+    }
     return message;
 }
 
@@ -63,28 +66,4 @@ function name(message, reliable, roster, barred) {
     const found = audience.ids.map((id) => roster.named(id));
     message.named = new Set(found.flat());
     message.missing = found.filter((endpoints) => endpoints.length === 0).length;
-}
-
-/**
- * CC-EXT-003 for a Reliable message.
- *
- * @param {Outgoing} message
- */
-function fits({ address, extensions, left, stream }) {
-    const block = address?.block ?? null;
-    if (!stream && overhead(false, block, extensions) + left <= 16384) return true;
-    return overhead(true, block, extensions) + 1 <= 16384;
-}
-
-/**
- * CC-EXT-003 for a Lossy message; a LATEST one has to fit one frame (CC-DELIV-073).
- *
- * @param {Outgoing} message
- * @param {boolean} latest
- */
-function fitsLossy({ address, extensions, left }, latest) {
-    const block = address?.block ?? null;
-    if (overhead(false, block, extensions) + left <= 1150) return true;
-    if (latest) throw new CallError(Code.MESSAGE_TOO_LARGE);
-    return overhead(true, block, extensions) + Math.min(left, 512) <= 1150;
 }

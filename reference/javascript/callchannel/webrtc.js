@@ -200,7 +200,7 @@ export class RtcTransport {
  *
  * @param {RTCPeerConnection} connection
  * @param {{ lossy?: boolean, owned?: boolean, signal?: AbortSignal }} [options] owned: the connection is closed with it
- * @returns {Promise<RtcTransport>} raises LINK_LOST when the connection fails first
+ * @returns {Promise<RtcTransport>} raises TIMEOUT when the connection fails first (CC-SIG-059)
  */
 export function openTransport(connection, { lossy = true, owned = false, signal } = {}) {
     const transport = new RtcTransport(connection, owned);
@@ -279,14 +279,14 @@ function up(transport, channel, connection, signal) {
         if (signal?.aborted) fail(Code.CANCELLED);
         else if (channel.readyState === "open") resolve(transport);
         channel.addEventListener("open", () => resolve(transport), { once: true });
-        channel.addEventListener("close", () => fail(Code.LINK_LOST), { once: true });
+        channel.addEventListener("close", () => fail(Code.TIMEOUT), { once: true });
         signal?.addEventListener("abort", () => fail(Code.CANCELLED), { once: true });
         connection.addEventListener("connectionstatechange", () => {
             if (
                 channel.readyState !== "open" &&
                 (connection.connectionState === "failed" || connection.connectionState === "closed")
             ) {
-                fail(Code.LINK_LOST);
+                fail(Code.TIMEOUT);
             }
         });
     });

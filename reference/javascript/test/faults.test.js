@@ -653,6 +653,82 @@ test("CLOSE with LOST cuts: unread messages stay, and no RECEIPT is written for 
     }
 });
 
+test("CLOSE and LEAVE cut in either order, what waits to be written among it (CC-SESS-054)", () => {
+    const close = control("CLOSE", { sender: 1, value: 2 });
+    const leave = roster(4, [["LEAVE", 1]]);
+    const twoMessages = [1, 2].map((sequence) => data({ sender: 1, sequence, confirm: true }));
+    for (const [name, frames, receipts] of /** @type {[string, any[], number][]} */ ([
+        ["CLOSE alone", [close], 1],
+        ["LEAVE alone", [leave], 1],
+        ["CLOSE, LEAVE", [close, leave], 0],
+        ["LEAVE, CLOSE", [leave, close], 0],
+    ])) {
+        const script = new Script().join();
+        script.write(...twoMessages);
+        assert.equal(script.read(0).sequence, 1);
+        script.take();
+        script.write(...frames);
+        assert.equal(script.read(0).sequence, 2, name);
+        assert.equal(script.take("RECEIPT").length, receipts, name);
+    }
+});
+
+test("a FAIL and a RECEIPT that were not written when CLOSE and LEAVE came are not written (CC-SESS-054)", () => {
+    const script = new Script().join();
+    const whole = data({ sender: 1, confirm: true });
+    const broken = data({ sender: 1, session: 2, fragment: part(1, 9), payload: new Uint8Array(3) });
+    const read = data({ sender: 2, session: 3, confirm: true });
+    // All in one packet: nothing is written before the last frame of it is applied.
+    const behind = [1, 2].map((session) => control("CLOSE", { sender: 1, session, value: 1 }));
+    script.write(whole, broken, read, ...behind, roster(4, [["LEAVE", 1]]));
+    assert.equal(script.take("FAIL").length, 0);
+    assert.equal(script.read(0).sequence, 1);
+    assert.equal(script.take("RECEIPT").length, 0);
+    assert.equal(script.read(1).sequence, 1);
+    assert.equal(script.take("RECEIPT").length, 1, "another owner's session is not concerned");
+});
+
+test("a FAIL that waits when CLOSE with LOST comes is not written (CC-SESS-054, R24)", () => {
+    for (const [reason, fails] of [
+        [Code.LOST, 0],
+        [Code.NONE, 1],
+    ]) {
+        const script = new Script().join();
+        const broken = data({ sender: 1, fragment: part(1, 9), payload: new Uint8Array(3) });
+        script.write(broken, control("CLOSE", { sender: 1, value: 1, reason }));
+        assert.equal(script.take("FAIL").length, fails);
+    }
+});
+
+test("Lossy: CLOSE and LEAVE cut, and it lingers on (CC-SESS-054, R82)", () => {
+    const script = new Script().join();
+    const lossy = { reliable: false, sender: 1 };
+    script.writeLossy(data(lossy));
+    script.write(
+        data({ sender: 1, session: 1, sequence: 7 }), // of another reliability: FAIL
+        control("CLOSE", { sender: 1, value: 1 }),
+        roster(4, [["LEAVE", 1]]),
+    );
+    assert.equal(script.take("FAIL").length, 0);
+    assert.equal(script.read(0).sequence, 1);
+});
+
+test("Lossy: a message whose block has grown until it is written is dropped (CC-EXT-003)", () => {
+    for (const [value, dropped] of /** @type {[Uint8Array, boolean][]} */ ([
+        [new Uint8Array(1109), false], // 16 + 18 + 6 + 1,109 + 1 = 1,150 bytes
+        [new Uint8Array(1110), true],
+    ])) {
+        const script = new Script().join(["bob", "carol", ...Array.from({ length: 40 }, (_, at) => `p${at}`)]);
+        const options = { recipients: { except: ["bob"] }, extensions: [{ type: 0x7001, mustUnderstand: false, value }] };
+        const sender = script.open({ reliability: "lossy" });
+        script.ann.send(sender, new Uint8Array(1), /** @type {any} */ (options), script.now);
+        // Bob's second device is in another word of the bitmap: the block grows by six bytes.
+        script.write(roster(44, [["JOIN", 70, "bob"]]));
+        assert.equal(script.take("DATA").length, dropped ? 0 : 1);
+        assert.deepEqual(script.ann.senderStatistics(sender)?.drops, dropped ? { no_recipients: 1 } : {});
+    }
+});
+
 test("Lossy: a message that was given up is done, also when it never had a fragment (CC-DELIV-071)", () => {
     const script = new Script().join();
     const extensions = [{ type: 0x7001, mustUnderstand: true, value: new Uint8Array(0) }];

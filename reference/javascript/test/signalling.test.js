@@ -118,6 +118,10 @@ test("problems are told by the last column of 13.10, unknown ones by their statu
         [401, "news", Code.NOT_ADMITTED, "token"],
         [502, "", Code.INTERNAL, "later"],
         [418, "", Code.PROTOCOL, "no"],
+        // CC-SIG-058: a status of several codes, one that a proxy gives, a code with another status
+        [400, "news", Code.PROTOCOL, "no"],
+        [408, "", Code.TIMEOUT, "later"],
+        [404, "offer_rate", Code.NOT_ADMITTED, "no"],
     ];
     for (const [status, code, told, again] of cases) {
         const { signalling } = client([problem(status, code)]);
@@ -141,7 +145,7 @@ test("no offer before Retry-After has passed (CC-SIG-068)", async () => {
 });
 
 test("a network that fails, a request that is taken back", async () => {
-    await assert.rejects(client([]).signalling.offer("v=0"), { code: Code.LINK_LOST });
+    await assert.rejects(client([]).signalling.offer("v=0"), { code: Code.TIMEOUT, again: "later" }); // CC-SIG-059
     await assert.rejects(client([]).signalling.offer("v=0", AbortSignal.abort()), { code: Code.CANCELLED });
 });
 

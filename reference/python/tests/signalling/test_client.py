@@ -255,6 +255,7 @@ async def test_ice_servers_come_from_links(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_nobody_there() -> None:
+    # CC-SIG-059
     async with answering(constant(200)) as url:
         pass
     error = await failure(connect_factory(url, "standup", token="t", ice_servers=[]))

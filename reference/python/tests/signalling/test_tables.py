@@ -49,6 +49,8 @@ def test_problems_are_those_of_the_table() -> None:
         (401, "new_reason", ErrorCode.NOT_ADMITTED, Repeat.TOKEN),
         (404, None, ErrorCode.NOT_ADMITTED, Repeat.NO),
         (429, "x", ErrorCode.RATE, Repeat.LATER),
+        (400, "x", ErrorCode.PROTOCOL, Repeat.NO),
+        (408, None, ErrorCode.TIMEOUT, Repeat.LATER),
         (502, None, ErrorCode.INTERNAL, Repeat.LATER),
         (503, 7, ErrorCode.GOING_AWAY, Repeat.LATER),
         (418, None, ErrorCode.PROTOCOL, Repeat.NO),
