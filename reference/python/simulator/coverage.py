@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from simulator import wire
 from simulator.codes import DEADLINE, IDLE, LEFT, LINK_LOST, LOST
 from simulator.records import Hub, Inc, Message, Sender
+from simulator.required import REQUIRED
 
 if TYPE_CHECKING:
     from simulator.links import LinkRecord
@@ -153,7 +154,7 @@ class Coverage:
                 continue
             what = "ABORT" if frame.abort else "whole" if not frame.flags & wire.FRAGMENT else "fragment"
             if what == "fragment":
-                what = "last fragment" if frame.last else "first fragment" if not frame.index else "fragment"
+                what = "last fragment" if frame.last else "first fragment" if not frame.place else "fragment"
             self._hit("sender", f"pull: {what}", sender_state(sender))
             sender.partial = sender.messages.get(frame.sequence) if not frame.last and not frame.abort else None
 
@@ -175,7 +176,7 @@ class Coverage:
         key = (inc, sender)
         if isinstance(frame, wire.Data):
             what = "ABORT" if frame.abort else "whole message" if not frame.flags & wire.FRAGMENT else "next fragment"
-            if what == "next fragment" and not frame.index:
+            if what == "next fragment" and not frame.place:
                 what = "fragment 0"
             elif what == "next fragment" and frame.last:
                 what = "last fragment"
@@ -254,10 +255,10 @@ class Coverage:
                 self._hit(table, what, self.receiver_state(inc, receiver.sender))
 
 
-REQUIRED: frozenset[Cell] = frozenset()
-"""Cells that well-behaved machines reach, and that a soak therefore has to hit."""
-
-
 def missing(hits: Counter[Cell]) -> list[Cell]:
-    """Which of them were not hit."""
-    return sorted(REQUIRED - set(hits))
+    """Which cells that have to be hit were not."""
+    never: list[Cell] = []
+    for table, rows in REQUIRED.items():
+        for event, states in rows.items():
+            never += [(table, event, state) for state in states if not hits[table, event, state]]
+    return never

@@ -10,8 +10,11 @@ import argparse
 import sys
 from collections import Counter
 
+from simulator import seeded_links, seeded_sessions
+from simulator.defect import Defect
 from simulator.patching import DoesNotApply, apply, try_all
-from simulator.seeded import DEFECTS, Defect
+
+DEFECTS = seeded_links.DEFECTS + seeded_sessions.DEFECTS
 
 
 def check() -> list[str]:
@@ -47,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         total[defect.source] += 1
         if result["rule"] is not None:
             caught[defect.source] += 1
-            print(f"caught  {name:44} plan {result['seed']:4}  {result['rule']}", flush=True)
+            print(f"caught  {name:44} {result['seed']:>28}  {result['rule']}", flush=True)
         else:
             why = f" ({defect.survives})" if defect.survives else ""
             print(f"MISSED  {name:44}{why}", flush=True)

@@ -121,7 +121,7 @@ class Delivery:
             raise Violation("created", f"{sender} wrote Lossy message {frame.sequence}, which nobody sent")
         meant = self.rosters.denoted(hub, sender.inc, frame.block) if hub.is_relay else hub.everyone
         found = {inc for inc in meant if not inc.left and inc is not sender.inc}
-        message.allowed.setdefault(frame.index, set()).update(found)
+        message.allowed.setdefault(frame.place, set()).update(found)
         if frame.last:
             message.whole_at_hub = True
         message.frames.append(frame)
@@ -137,12 +137,12 @@ class Delivery:
             raise Violation("CC-RELAY-029", f"{message} goes back to its owner")
         if frame.block is not None:
             raise Violation("CC-RELAY-026", f"{message} has its block still")
-        same = [item for item in message.frames if item.index == frame.index and item.abort == frame.abort]
+        same = [item for item in message.frames if item.place == frame.place and item.abort == frame.abort]
         if not any(wire.without_block(item) == frame.raw for item in same):
             raise Violation("CC-RELAY-025", f"a frame of {message} to {reader} is not what its owner wrote")
         if sender.reliable:
             self._relay_writes_reliable(sender, reader, message, frame)
-        elif reader not in message.allowed.get(frame.index, ()):
+        elif reader not in message.allowed.get(frame.place, ()):
             raise Violation("CC-ROSTER-059", f"{message} goes to {reader}, for whom it is not")
 
     def _relay_writes_reliable(self, sender: Sender, reader: Inc, message: Message, frame: wire.Data) -> None:

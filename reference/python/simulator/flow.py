@@ -111,7 +111,7 @@ class Flow:
         """An endpoint keeps its limits (chapter 15)."""
         limits = self.world.limits
         shown = node.machine.statistics()
-        if shown.bytes_buffered > limits.receive_memory:
+        if not 0 <= shown.bytes_buffered <= limits.receive_memory:
             raise Violation("CC-DELIV-059", f"{node.name} buffers {shown.bytes_buffered} bytes")
         # One packet may be begun below the limit; ROSTER, CLOSE, FAIL and REFUSE are not held up.
         if shown.link.bytes_unacknowledged > limits.unacknowledged + 2 * wire.RELIABLE_PACKET:

@@ -94,9 +94,7 @@ def step(source: random.Random, theme: Theme, *, peer: bool, name: str | None = 
             found[label] = source.randrange(values)
             continue
         allowed = choices.get(label, values) if label != "ms" or name == "wait" else values
-        if label == "mode":
-            allowed = [item for item in allowed if item in values]
-        found[label] = source.choice(allowed)
+        found[label] = source.choice([item for item in allowed if label != "mode" or item in values])
     return found
 
 
@@ -112,9 +110,8 @@ def plan(seed: int) -> Plan:
     endpoints = 2 if peer else source.choice((3, 3, 3, 3, 4, 4, 4, 5, 6, 8))
     if not peer and source.random() < 0.01:
         endpoints = source.randrange(12, 30)
-    theme = THEMES[
-        source.choice(("any", "any", "any", "any", "slots", "bulk", "memory", "streams", "receipts", "resume"))
-    ]
+    title = source.choice(("any", "any", "any", "any", "slots", "bulk", "memory", "streams", "receipts", "resume"))
+    theme = THEMES[title]
     limits = dict(theme[2])
     for name, values in LIMIT_CHOICES.items():
         if source.random() < 0.2:
@@ -123,6 +120,8 @@ def plan(seed: int) -> Plan:
     for who in range(endpoints):
         if source.random() < 0.6:
             steps.append(step(source, theme, peer=peer, name="open") | {"who": who})
+    if title == "memory":
+        steps += [step(source, theme, peer=peer, name="open") | {"who": who, "mode": "all"} for who in range(endpoints)]
     length = source.choice((20, 25, 25, 30, 40, 60))
     steps += [step(source, theme, peer=peer) for _ in range(length)]
     return Plan(
@@ -132,7 +131,7 @@ def plan(seed: int) -> Plan:
         latency=[source.choice(LATENCIES) for _ in range(source.randrange(4))],
         rate=[source.choice(RATES) for _ in range(source.randrange(4))],
         no_lossy=[who for who in range(endpoints) if source.random() < 0.1],
-        paused=[who for who in range(endpoints) if source.random() < 0.12],
+        paused=[who for who in range(endpoints) if source.random() < (0.12 if who or title == "any" else 0.6)],
         muted=[who for who in range(endpoints) if source.random() < 0.03],
         reconnect=source.choice((None, 10, 40, 40, 400, 3_000)),
         rejoin=source.random() < 0.8,

@@ -39,7 +39,7 @@ OPERATIONS: dict[str, dict[str, tuple[Any, ...] | int]] = {
         "mask": 256,
         "confirm": CONFIRMS,
         "latest": (False, False, True),
-        "bitrate": (0, 0, 0, 0, 400_000),
+        "bitrate": (0, 0, 0, 0, 400_000, 1_600_000),
     },
     "send": {
         "who": 64,
@@ -177,9 +177,8 @@ class Plan:
     @property
     def faults(self) -> int:
         """How many faults it has."""
-        return sum(step["do"] in FAULTS for step in self.steps) + sum(
-            fate != "ok" for fates in self.fates for fate in fates
-        )
+        steps = [step for step in self.steps if step["do"] in FAULTS]
+        return len(steps) + sum(len(fates) - fates.count("ok") for fates in self.fates)
 
 
 def save(plan: Plan, path: Path, *, why: str) -> None:

@@ -153,6 +153,10 @@ class Sender:
         self.partial: Message | None = None
         """The message whose fragments the hub is being given."""
         self.would_block = False
+        self.bitrate = 0
+        self.opened_at = 0
+        self.data_bytes = 0
+        """Bytes of DATA written, ABORT excepted."""
         self.absent: list[tuple[int, Inc, int]] = []
         """(count of the frame, who is gone, sequence): FAILs that have to precede an ACK."""
         self.refusals: list[tuple[int, int]] = []

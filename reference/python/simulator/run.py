@@ -220,10 +220,11 @@ class Settling:
                 if not sender.ended:
                     return f"{sender} has not ended"
             for receiver in node.inc.receivers.values():
-                if not receiver.closed and not node.inc.ended and receiver.sender.reliable:
-                    owner = receiver.sender.inc
-                    if owner.ended or owner.gone:
-                        continue
+                if receiver.closed or receiver in node.readable:
+                    continue
+                owner = receiver.sender.inc
+                over = receiver.sender.reliable and not (owner.ended or owner.gone)
+                if over or node.inc.ended:  # CC-SESS-016, CC-LINK-058
                     return f"the receiver of {receiver.sender} at {node.inc} is open still"
         return None
 

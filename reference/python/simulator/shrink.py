@@ -53,9 +53,9 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
                 yield _with(plan, fates=[*plan.fates[:who], changed, *plan.fates[who + 1 :]])
     for name in ("latency", "rate", "paused", "muted", "no_lossy"):
         for place in range(len(getattr(plan, name))):
-            values = list(getattr(plan, name))
-            del values[place]
-            yield _with(plan, **{name: values})
+            fewer = list(getattr(plan, name))
+            del fewer[place]
+            yield _with(plan, **{name: fewer})
     for place, step in enumerate(plan.steps):
         for label, values in OPERATIONS[step["do"]].items():
             for simpler in _simpler(step.get(label), values, label):

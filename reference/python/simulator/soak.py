@@ -19,11 +19,11 @@ from typing import Any
 
 from simulator.coverage import Coverage, missing
 from simulator.generate import plan as make_plan
+from simulator.patching import PLANS
 from simulator.plan import Plan, save
 from simulator.run import run
 from simulator.shrink import shrink
 
-PLANS = Path(__file__).parent.parent / "tests" / "simulator" / "plans"
 ENOUGH = 4_000
 """Plans after which a cell that was never hit says something."""
 _BATCH = 25

@@ -59,7 +59,8 @@ class Data(NamedTuple):
     sender: int
     session: int
     sequence: int
-    index: int
+    place: int
+    """The fragment's index; 0 where there is no fragment block."""
     total: int
     last: bool
     abort: bool

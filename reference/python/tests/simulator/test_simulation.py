@@ -14,8 +14,8 @@ from simulator.run import run
 from simulator.strategies import plan as plans
 
 KEPT = sorted((Path(__file__).parent / "plans").glob("*.json"))
-FIXED = 300
-BATCH = 25
+FIXED = 1_000
+BATCH = 100
 
 
 @pytest.mark.parametrize("first", range(0, FIXED, BATCH))

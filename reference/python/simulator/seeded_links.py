@@ -1,32 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seeded defects: each undoes something that the text asks for, most of it with a reason ("why") of its own."""
+# ruff: noqa: E501 - patches repeat lines of other modules as they are
+"""Seeded defects: reasons ("why") of the design, counting, resume, credit, receipts."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from simulator.patching import Patch
-
-
-class Defect(NamedTuple):
-    """A change of shipped code that breaks a requirement."""
-
-    name: str
-    source: str
-    """`why`: undoes a reason of the design; else the area."""
-    rule: str
-    patches: tuple[Patch, ...]
-    survives: str = ""
-    """Why well-behaved machines can't show it; empty: it has to be caught."""
-
-
-def _one(name: str, source: str, rule: str, module: str, old: str, new: str, survives: str = "") -> Defect:
-    return Defect(name, source, rule, (Patch(f"callchannel.core.{module}", old, new),), survives)
-
+from simulator.defect import Defect, one
 
 DEFECTS: tuple[Defect, ...] = (
     # --- reasons of the design ---------------------------------------------------------------------------------------
-    _one(
+    one(
         "token-is-for-one-resume",
         "why",
         "CC-LINK-011",
@@ -34,7 +16,7 @@ DEFECTS: tuple[Defect, ...] = (
         "port = self._tokens.get(hello.token)",
         "port = self._tokens.pop(hello.token, None)",
     ),
-    _one(
+    one(
         "relay-reads-detached-transports",
         "why",
         "CC-LINK-006",
@@ -43,7 +25,7 @@ DEFECTS: tuple[Defect, ...] = (
         "            if port.link.transport is not None:\n                port.link.receive(lane, packet, now)",
         "equivalent: the relay forgets a transport as soon as the driver takes it to close it",
     ),
-    _one(
+    one(
         "endpoint-reads-detached-transports",
         "why",
         "CC-LINK-006",
@@ -52,7 +34,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        if self.link.transport is not None and transport not in self._lobby:\n"
         "            self.link.receive(lane, packet, now)",
     ),
-    _one(
+    one(
         "slot-is-given-again-at-once",
         "why",
         "CC-ROSTER-007",
@@ -60,7 +42,7 @@ DEFECTS: tuple[Defect, ...] = (
         "            now + self.limits.slot_quarantine,\n",
         "            now + 1,\n",
     ),
-    _one(
+    one(
         "newer-session-ends-reliable-one",
         "why",
         "CC-SESS-041",
@@ -69,7 +51,7 @@ DEFECTS: tuple[Defect, ...] = (
         "other.channel == channel:\n                    other.newer_session() if isinstance(other, LossyReceiver) "
         "else other.finish(ErrorCode.NONE)",
     ),
-    _one(
+    one(
         "idle-close-in-mid-message",
         "why",
         "CC-SESS-033",
@@ -77,7 +59,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        elif session.is_quiet:\n",
         "        elif not session.unread:\n",
     ),
-    _one(
+    one(
         "idle-close-forgets-the-session",
         "why",
         "CC-SESS-034",
@@ -85,7 +67,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        self._close_receiver(ErrorCode.IDLE)",
         "        self._close_receiver(ErrorCode.IDLE)\n        self._host.forget(self)",
     ),
-    _one(
+    one(
         "close-goes-to-everyone",
         "why",
         "CC-RELAY-031",
@@ -96,7 +78,7 @@ DEFECTS: tuple[Defect, ...] = (
         "                self.routes[slot] = downlink.open_route(self)\n"
         "        for route in self.routes.values():\n            route.close(frame)",
     ),
-    _one(
+    one(
         "large-message-can-t-finish",
         "why",
         "CC-DELIV-052",
@@ -104,7 +86,7 @@ DEFECTS: tuple[Defect, ...] = (
         "limit = max(limit, self.received + self.window // 2)",
         "pass",
     ),
-    _one(
+    one(
         "credit-of-a-link",
         "why",
         "CC-DELIV-046",
@@ -112,7 +94,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        if self.ended or self.is_cut:\n            return None",
         "        if self.ended or self.is_cut or self._host.bytes_buffered > 50_000:\n            return None",
     ),
-    _one(
+    one(
         "fail-written-after-ack",
         "why",
         "CC-RELAY-023",
@@ -121,7 +103,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        if counting.ack_due_at <= now:\n            packet.add(Ack(counting.take_ack(now)).encode())\n"
         "        while (frame := self._host.link_control(self, now)) is not None:\n            if len(frame) > packet.room:",
     ),
-    _one(
+    one(
         "aggregate-forgets-failed-at-once",
         "why",
         "CC-RELAY-055",
@@ -132,7 +114,7 @@ DEFECTS: tuple[Defect, ...] = (
         "            self.uplink.receipts_changed(self)\n\n        def written",
         "the FAIL stands in front of every RECEIPT in the same packet",
     ),
-    _one(
+    one(
         "receiver-writes-fail-before-receipt",
         "why",
         "CC-DELIV-019",
@@ -140,7 +122,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        if isinstance(session, ReliableReceiver) and session.receipt_due:\n            return self._receipt(session).encode()",
         "        if isinstance(session, ReliableReceiver) and session.receipt_due and False:\n            return b''",
     ),
-    _one(
+    one(
         "relay-writes-fail-before-receipt",
         "why",
         "CC-DELIV-020",
@@ -148,7 +130,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        if route.covered > told:",
         "        if route.covered > told and False:",
     ),
-    _one(
+    one(
         "accepted-at-welcome",
         "why",
         "CC-LINK-049",
@@ -156,7 +138,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        self._told = received\n        start = received - self.acked",
         "        self.on_ack(received, now)\n        start = received - self.acked",
     ),
-    _one(
+    one(
         "hello-before-detach",
         "why",
         "CC-LINK-015",
@@ -164,7 +146,7 @@ DEFECTS: tuple[Defect, ...] = (
         "received=0 if fresh else self.counting.received",
         "received=0 if fresh else self.counting._acked_out",
     ),
-    _one(
+    one(
         "uncertain-is-never-set",
         "why",
         "CC-RELAY-049",
@@ -172,7 +154,7 @@ DEFECTS: tuple[Defect, ...] = (
         "return route.wholly_written() >= value",
         "return False",
     ),
-    _one(
+    one(
         "new-frames-before-retransmission",
         "why",
         "CC-LINK-048",
@@ -181,7 +163,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        if counting.is_resending and not packet.size:\n            self._fill_data(packet, Lane.RELIABLE, now)\n"
         "        while (frame := counting.next_resend()) is not None:\n            if len(frame) > packet.room:\n",
     ),
-    _one(
+    one(
         "sessions-are-not-cut",
         "why",
         "CC-SESS-054",
@@ -190,7 +172,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        self.complete = True",
         "a slot's next occupant comes 120 s later, when nothing is owed any more",
     ),
-    _one(
+    one(
         "window-of-resume-begins-anew",
         "why",
         "CC-LINK-043",
@@ -198,7 +180,7 @@ DEFECTS: tuple[Defect, ...] = (
         '        if self.is_active:\n            self._timers.set((id(self), "resume")',
         '        if True:\n            self._timers.set((id(self), "resume")',
     ),
-    _one(
+    one(
         "deadline-begins-at-the-writing",
         "why",
         "CC-DELIV-016",
@@ -208,7 +190,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        self._awaiting_ack.append(message)",
     ),
     # --- counting ------------------------------------------------------------------------------------------------------
-    _one(
+    one(
         "count-one-too-many",
         "counting",
         "CC-LINK-033",
@@ -216,7 +198,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        self.received += count\n",
         "        self.received += count + (self.received == 40)\n",
     ),
-    _one(
+    one(
         "count-lossy-on-reliable-lane",
         "counting",
         "CC-LINK-033",
@@ -224,7 +206,7 @@ DEFECTS: tuple[Defect, ...] = (
         "if lane is Lane.RELIABLE and decoding.is_countable(kind, flags):",
         "if lane is Lane.RELIABLE and not kind & 0x40:",
     ),
-    _one(
+    one(
         "forgets-unacked-frame",
         "counting",
         "CC-LINK-034",
@@ -232,7 +214,7 @@ DEFECTS: tuple[Defect, ...] = (
         '            (b"" if place < start else frame, owner, mark, 1)\n',
         '            (b"" if place <= start else frame, owner, mark, 1)\n',
     ),
-    _one(
+    one(
         "relay-forgets-unacked-frame",
         "counting",
         "CC-LINK-034",
@@ -240,7 +222,7 @@ DEFECTS: tuple[Defect, ...] = (
         "self._again = [item[0] for item in items[start:]]",
         "self._again = [item[0] for item in items[start + 1 :]]",
     ),
-    _one(
+    one(
         "ack-covers-one-more",
         "counting",
         "CC-DELIV-010",
@@ -248,7 +230,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        left = received - self.acked\n        while left:",
         "        left = min(received - self.acked + 1, sum(item[3] for item in self._unacked))\n        while left:",
     ),
-    _one(
+    one(
         "no-ack-in-time",
         "counting",
         "CC-LINK-036",
@@ -256,7 +238,7 @@ DEFECTS: tuple[Defect, ...] = (
         "            self.ack_due_at = min(self.ack_due_at, now + self._limits.ack_delay)",
         "            pass",
     ),
-    _one(
+    one(
         "no-ack-when-idle",
         "counting",
         "CC-LINK-037",
@@ -265,7 +247,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        self.ack_due_at = now + 1_000 * self._limits.ack_interval\n        return self.received",
     ),
     # --- resume --------------------------------------------------------------------------------------------------------
-    _one(
+    one(
         "attempt-does-not-grow",
         "resume",
         "CC-LINK-012",
@@ -273,7 +255,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        self.attempt += 1\n",
         "        self.attempt = max(self.attempt, 1)\n",
     ),
-    _one(
+    one(
         "stale-attempt-is-taken",
         "resume",
         "CC-LINK-017",
@@ -281,7 +263,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        if hello.attempt <= self.attempt:",
         "        if hello.attempt < self.attempt - 9:",
     ),
-    _one(
+    one(
         "retransmits-nothing",
         "resume",
         "CC-LINK-048",
@@ -289,7 +271,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        self._resend = start if start < len(self._unacked) else None\n        self.ack_due_at = now",
         "        self._resend = None\n        self.ack_due_at = now",
     ),
-    _one(
+    one(
         "relay-retransmits-all",
         "resume",
         "CC-LINK-048",
@@ -297,7 +279,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        start = received - self.acked\n",
         "        start = 0\n",
     ),
-    _one(
+    one(
         "resume-window-never-ends",
         "resume",
         "CC-LINK-044",
@@ -305,7 +287,7 @@ DEFECTS: tuple[Defect, ...] = (
         '            self._timers.set((id(self), "resume"), now + self.resume_window',
         '            self._timers.set((id(self), "resume"), now + 1_000 * self.resume_window',
     ),
-    _one(
+    one(
         "lossy-waits-for-resume",
         "resume",
         "CC-LINK-042",
@@ -313,7 +295,7 @@ DEFECTS: tuple[Defect, ...] = (
         '            sender.clear_lossy("suspended")',
         "            pass",
     ),
-    _one(
+    one(
         "silence-is-not-noticed",
         "resume",
         "CC-LINK-040",
@@ -321,7 +303,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        due = self._heard_at + SILENCE\n",
         "        due = max(self._heard_at, now) + SILENCE\n",
     ),
-    _one(
+    one(
         "ghost-stays",
         "resume",
         "CC-LINK-050",
@@ -329,7 +311,7 @@ DEFECTS: tuple[Defect, ...] = (
         "                    port.link.end(ErrorCode.REPLACED",
         "                    port.link.statistics.resumes == -1 and port.link.end(ErrorCode.REPLACED",
     ),
-    _one(
+    one(
         "suspended-is-not-told",
         "resume",
         "CC-ROSTER-036",
@@ -338,7 +320,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        elif before is LinkState.SUSPENDED:\n            port.member.suspended = False",
     ),
     # --- credit --------------------------------------------------------------------------------------------------------
-    _one(
+    one(
         "writer-ignores-credit",
         "credit",
         "CC-DELIV-048",
@@ -346,7 +328,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        return self.written + length <= self.limit\n",
         "        return self.written + length <= 2 * self.limit\n",
     ),
-    _one(
+    one(
         "relay-ignores-credit",
         "credit",
         "CC-RELAY-035",
@@ -354,7 +336,7 @@ DEFECTS: tuple[Defect, ...] = (
         "if is_full or (size and self.written + length > self.limit):",
         "if is_full:",
     ),
-    _one(
+    one(
         "discarded-bytes-stay-consumed-not",
         "credit",
         "CC-DELIV-054",
@@ -362,7 +344,7 @@ DEFECTS: tuple[Defect, ...] = (
         "            self._hold(-item.bytes_held)\n            self._consumed(item.wire)",
         "            self._hold(-item.bytes_held)",
     ),
-    _one(
+    one(
         "reader-gives-too-much",
         "credit",
         "CC-DELIV-051",
@@ -370,7 +352,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        limit = self.consumed + self.window\n",
         "        limit = self.received + self.window\n",
     ),
-    _one(
+    one(
         "relay-gives-too-much",
         "credit",
         "CC-RELAY-036",
@@ -378,7 +360,7 @@ DEFECTS: tuple[Defect, ...] = (
         "longest = max((route.queued for route in self.routes.values()), default=0)",
         "longest = 0",
     ),
-    _one(
+    one(
         "relay-gives-no-credit",
         "credit",
         "CC-RELAY-037",
@@ -386,7 +368,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        if not self.credit_due and self._is_credit_due(now):",
         "        if not self.credit_due and self._is_credit_due(now) and False:",
     ),
-    _one(
+    one(
         "credit-falls",
         "credit",
         "CC-DELIV-049",
@@ -395,7 +377,7 @@ DEFECTS: tuple[Defect, ...] = (
         "",
         "equivalent here: CREDITs of a session come in order, and none is lower than one before",
     ),
-    _one(
+    one(
         "relay-forgets-dropped-queue",
         "credit",
         "CC-RELAY-053",
@@ -403,7 +385,7 @@ DEFECTS: tuple[Defect, ...] = (
         "                self.queued -= size\n                self.free -= not size",
         "                self.free -= not size",
     ),
-    _one(
+    one(
         "no-overrun",
         "credit",
         "CC-RELAY-039",
@@ -412,7 +394,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        pass",
     ),
     # --- receipts ------------------------------------------------------------------------------------------------------
-    _one(
+    one(
         "receipt-when-received",
         "receipts",
         "CC-DELIV-041",
@@ -420,7 +402,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        return not self.is_cut and self.read_confirm > self._receipt_written",
         "        self.read_confirm = max(self.read_confirm, self.last_sequence)\n        return not self.is_cut and self.read_confirm > self._receipt_written",
     ),
-    _one(
+    one(
         "receipt-is-never-written",
         "receipts",
         "CC-DELIV-041",
@@ -428,7 +410,7 @@ DEFECTS: tuple[Defect, ...] = (
         "            self.read_confirm = item.message.sequence\n",
         "            self.read_confirm = item.message.sequence - 1\n",
     ),
-    _one(
+    one(
         "aggregate-counts-one-reader",
         "receipts",
         "CC-RELAY-068",
@@ -436,7 +418,7 @@ DEFECTS: tuple[Defect, ...] = (
         "            message.pending -= not route.released\n",
         "            message.pending = 0\n",
     ),
-    _one(
+    one(
         "aggregate-waits-for-failed",
         "receipts",
         "CC-RELAY-070",
@@ -444,15 +426,16 @@ DEFECTS: tuple[Defect, ...] = (
         "            message.pending -= 1\n            kept",
         "            kept",
     ),
-    _one(
+    one(
         "receipt-for-all-confirms-failed",
         "receipts",
         "CC-DELIV-014",
         "verdicts",
         "mask = ~self.failed_mask if slot is None else 1 << slot",
         "mask = -1 if slot is None else 1 << slot",
+        "equivalent here: below the value of a FAIL everything is read, but after faults, which nobody makes",
     ),
-    _one(
+    one(
         "receipt-of-one-confirms-all",
         "receipts",
         "CC-DELIV-013",
@@ -460,7 +443,7 @@ DEFECTS: tuple[Defect, ...] = (
         "mask = ~self.failed_mask if slot is None else 1 << slot",
         "mask = -1",
     ),
-    _one(
+    one(
         "receipts-are-not-passed",
         "receipts",
         "CC-RELAY-067",
@@ -468,7 +451,7 @@ DEFECTS: tuple[Defect, ...] = (
         "            self.uplink.pass_receipt(route)",
         "            pass",
     ),
-    _one(
+    one(
         "receipt-before-it-is-whole",
         "receipts",
         "CC-DELIV-013",
@@ -476,332 +459,5 @@ DEFECTS: tuple[Defect, ...] = (
         "            if not message.whole:\n                value = sequence - 1\n                break\n",
         "",
         "a reader covers only what was wholly written",
-    ),
-    # --- roster --------------------------------------------------------------------------------------------------------
-    _one(
-        "joiner-gets-older-message",
-        "roster",
-        "CC-ROSTER-060",
-        "relay.membership",
-        "                if not member.left:\n                    newer |= 1 << member.slot",
-        "                pass",
-    ),
-    _one(
-        "sender-gets-its-own",
-        "roster",
-        "CC-RELAY-029",
-        "relay.session",
-        "            there, gone = membership.present & ~own, 0",
-        "            there, gone = membership.present, 0",
-    ),
-    _one(
-        "except-is-ignored",
-        "roster",
-        "CC-ROSTER-059",
-        "relay.session",
-        "                there &= ~block.slots & ~own\n",
-        "                there &= ~own\n",
-    ),
-    _one(
-        "leave-keeps-the-epoch",
-        "roster",
-        "CC-ROSTER-013",
-        "relay.membership",
-        "        self._advance()\n        member.left = self.epoch",
-        "        member.left = self.epoch",
-    ),
-    _one(
-        "block-under-epoch-of-the-send",
-        "roster",
-        "CC-ROSTER-044",
-        "roster",
-        "            block = Recipients(self.epoch, False, slots)",
-        "            block = Recipients(max(self.epoch - 1, 1), False, slots)",
-    ),
-    _one(
-        "absent-are-forgotten",
-        "roster",
-        "CC-ROSTER-061",
-        "relay.owned",
-        "            for member in gone:\n                self._fail_absent(member, data.sequence)",
-        "            pass",
-    ),
-    _one(
-        "excluded-device-is-included",
-        "roster",
-        "CC-ROSTER-047",
-        "roster",
-        "            return self.others & ~self.resolve(target.exclude)[0], []",
-        "            return self.others & ~(self.resolve(target.exclude)[0] & -self.resolve(target.exclude)[0]), []",
-    ),
-    _one(
-        "one-device-of-a-participant",
-        "roster",
-        "CC-ROSTER-038",
-        "roster",
-        "                slots |= found\n",
-        "                slots |= found & -found\n",
-    ),
-    _one(
-        "data-before-join",
-        "roster",
-        "CC-ROSTER-032",
-        "relay.downlink",
-        "        route = Route(session, self)\n        self.routes[route] = None\n        self.port.require_roster(session.owner)",
-        "        route = Route(session, self)\n        self.routes[route] = None",
-    ),
-    _one(
-        "leave-is-not-told",
-        "roster",
-        "CC-ROSTER-036",
-        "relay.broadcasting",
-        "        self._slots.append(entry.slot if entry.op != RosterOp.JOIN else -1)",
-        "        self._slots.append(entry.slot if entry.op != RosterOp.JOIN else entry.slot - 1)",
-    ),
-    _one(
-        "next-occupant-stays-barred",
-        "roster",
-        "CC-ROSTER-070",
-        "verdicts",
-        "        if slot in self.failed:\n            return False",
-        "        if slot in self.failed or slot in self._receipts:\n            return False",
-    ),
-    # --- reassembly ----------------------------------------------------------------------------------------------------
-    _one(
-        "stream-loses-a-chunk",
-        "reassembly",
-        "CC-FRAG-026",
-        "reliable_receiver",
-        "            stream.chunks.append((frame.payload, frame.length))\n        if last",
-        "            if len(stream.chunks) != 3:\n                stream.chunks.append((frame.payload, frame.length))\n        if last",
-    ),
-    _one(
-        "lossy-fragments-by-arrival",
-        "reassembly",
-        "CC-FRAG-037",
-        "fragments",
-        'b"".join(partial.chunks[index] for index in range(len(partial.chunks)))',
-        'b"".join(partial.chunks.values())',
-    ),
-    _one(
-        "abort-is-a-message",
-        "reassembly",
-        "CC-FRAG-017",
-        "reliable_receiver",
-        "        if fragment.abort:\n            self.discard()\n        elif",
-        "        if fragment.abort:\n            self._take(partial, frame, True)\n        elif",
-    ),
-    _one(
-        "lossy-doubles",
-        "reassembly",
-        "CC-DELIV-072",
-        "replay",
-        "            self._done |= 1 << age",
-        "            pass",
-    ),
-    _one(
-        "lossy-doubles-newest",
-        "reassembly",
-        "CC-DELIV-072",
-        "replay",
-        "        return age >= REPLAY_WINDOW or bool(self._done >> age & 1)",
-        "        return age >= REPLAY_WINDOW or bool(age and self._done >> age & 1)",
-    ),
-    _one(
-        "latest-goes-back",
-        "reassembly",
-        "CC-DELIV-076",
-        "lossy_receiver",
-        '            if frame.sequence < self._latest:\n                return "superseded"\n',
-        "",
-    ),
-    _one(
-        "cut-too-long",
-        "reassembly",
-        "CC-FRAG-001",
-        "composing",
-        "            take = min(self._most - head, rest)",
-        "            take = min(self._most - head + 1, rest)",
-    ),
-    # --- queues, ends and verdicts ---------------------------------------------------------------------------------------
-    _one(
-        "relay-memory-is-not-bounded",
-        "queues",
-        "CC-RELAY-041",
-        "relay.downlink",
-        "        while self.reserved > self.limits.relay_link_memory:",
-        "        while self.reserved > 100 * self.limits.relay_link_memory:",
-        "64 KiB windows and few sessions never come to a MiB",
-    ),
-    _one(
-        "receive-memory-is-not-bounded",
-        "queues",
-        "CC-DELIV-059",
-        "receivers",
-        "        while (excess := self.bytes_buffered + size - self.limits.receive_memory) > 0:",
-        "        while (excess := self.bytes_buffered + size - 100 * self.limits.receive_memory) > 0:",
-        "64 KiB windows and few sessions never come to a MiB",
-    ),
-    _one(
-        "unacknowledged-is-not-bounded",
-        "queues",
-        "CC-LINK-035",
-        "counting",
-        "        return self.unacked_bytes >= self._limits.unacknowledged",
-        "        return False",
-    ),
-    _one(
-        "close-overtakes-data",
-        "queues",
-        "CC-RELAY-032",
-        "relay.route",
-        "        self.push_free(frame, last=True)\n",
-        "        self.push_free(frame, last=True)\n        self.queue.insert(self._head, self.queue.pop())\n",
-    ),
-    _one(
-        "fail-behind-close",
-        "queues",
-        "CC-SESS-065",
-        "relay.route",
-        "            closing = self.queue.pop() if self.queue and self.queue[-1][1] is self else None",
-        "            closing = None",
-    ),
-    _one(
-        "dead-owner-takes-its-data",
-        "queues",
-        "CC-RELAY-062",
-        "relay.relay",
-        "            port.uplink.die(reason)\n",
-        "            for session in port.uplink.sessions.values():\n                for route in session.routes.values():\n                    route.queue = []\n            port.uplink.die(reason)\n",
-    ),
-    _one(
-        "send-buffer-is-not-bounded",
-        "queues",
-        "CC-DELIV-062",
-        "sender",
-        "return not self._queued_bytes or self._queued_bytes + size <= self._host.limits.send_buffer",
-        "return True",
-    ),
-    _one(
-        "never-writable-again",
-        "queues",
-        "CC-DELIV-066",
-        "sender",
-        "            self._turned_away = None\n            self._host.emit(SenderWritable(sender=self.id))",
-        "            self._turned_away = None",
-        "only an application that waits for the event would miss it",
-    ),
-    _one(
-        "queued-messages-change-places",
-        "queues",
-        "CC-SESS-030",
-        "sender",
-        "        self._queue.append(message)\n",
-        "        self._queue.insert(1, message)\n",
-    ),
-    _one(
-        "close-value-is-wrong",
-        "queues",
-        "CC-SESS-018",
-        "sender",
-        "self.session, self._next_sequence - 1).encode()",
-        "self.session, self._next_sequence).encode()",
-    ),
-    _one(
-        "written-is-failed-at-death",
-        "verdicts",
-        "CC-DELIV-039",
-        "verdicts",
-        "ErrorCode.LINK_LOST, unknown=message.whole)",
-        "ErrorCode.LINK_LOST, unknown=False)",
-    ),
-    _one(
-        "custody-is-not-told",
-        "verdicts",
-        "CC-DELIV-040",
-        "verdicts",
-        "        if self.accepted_through:\n            self._emit(CustodyLost",
-        "        if self.accepted_through > 1_000_000:\n            self._emit(CustodyLost",
-    ),
-    _one(
-        "cancel-of-written-is-failed",
-        "verdicts",
-        "CC-DELIV-036",
-        "verdicts",
-        "self.fail_some(message, message.open, code, unknown=message.whole)\n        self.failed_messages",
-        "self.fail_some(message, message.open, code, unknown=False)\n        self.failed_messages",
-    ),
-    _one(
-        "cancelled-is-written-all-the-same",
-        "verdicts",
-        "CC-DELIV-034",
-        "sender",
-        "        elif message in self._queue:\n            self._queue.remove(message)",
-        "        elif message in self._queue and False:\n            self._queue.remove(message)",
-    ),
-    _one(
-        "fail-at-v-spares-v",
-        "verdicts",
-        "CC-DELIV-022",
-        "verdicts",
-        "            if message.sequence >= value and message.open & bit and",
-        "            if message.sequence > value and message.open & bit and",
-    ),
-    _one(
-        "fail-hits-below-v",
-        "verdicts",
-        "CC-DELIV-023",
-        "verdicts",
-        "            if message.sequence >= value and message.open & bit and",
-        "            if message.open & bit and",
-    ),
-    _one(
-        "relay-fails-from-too-late",
-        "verdicts",
-        "CC-RELAY-048",
-        "relay.owned",
-        "        if value is not None:\n            self._fail(route, code, value, self._is_uncertain(route, value), now, tell=False)\n        elif not route.failed:",
-        "        if value is not None:\n            self._fail(route, code, value + 1, self._is_uncertain(route, value), now, tell=False)\n        elif not route.failed:",
-    ),
-    _one(
-        "relay-forgets-who-is-owed",
-        "verdicts",
-        "CC-RELAY-046",
-        "relay.owned",
-        "        if value is not None:\n            self._fail(route, code, value, self._is_uncertain(route, value), now, tell=False)\n        elif not route.failed:",
-        "        if False:\n            pass\n        elif not route.failed:",
-    ),
-    _one(
-        "refuse-is-not-told",
-        "verdicts",
-        "CC-RELAY-016",
-        "relay.owned",
-        "            self.uplink.tell(Refuse(self.owner.slot, NO_SLOT, self.number, data.sequence, refusal).encode())",
-        "            pass",
-    ),
-    _one(
-        "reader-goes-on-after-fail",
-        "verdicts",
-        "CC-SESS-047",
-        "receiver",
-        "            self.ended = True\n            self.end_code = code",
-        "            self.ended = code != ErrorCode.OVERRUN\n            self.end_code = code",
-    ),
-    _one(
-        "delivered-without-deadline",
-        "verdicts",
-        "CC-DELIV-017",
-        "verdicts",
-        "                self._deadlines.append((now + self._deadline, message))",
-        "                self._deadlines.append((now + 1_000 * self._deadline, message))",
-        "every reader reads in the end",
-    ),
-    _one(
-        "deadline-too-early",
-        "verdicts",
-        "CC-DELIV-016",
-        "verdicts",
-        "                self._deadlines.append((now + self._deadline, message))",
-        "                self._deadlines.append((now + self._deadline // 100, message))",
     ),
 )
