@@ -158,6 +158,11 @@ class Custody(Counting):
         if not self.is_resending:
             self._again = []
 
+    @property
+    def holds_data(self) -> bool:
+        """Whether the peer may not have all DATA that was written."""
+        return not self.all_acked and any(frame[0] == DATA for frame in self.frames())
+
     def frames(self) -> Iterator[bytes]:
         """The frames that the peer may not have, in written order."""
         skip = self._offset

@@ -232,9 +232,13 @@ class Port:
                 route.session.going_away(route, unacked.get(route.session.key), now)
 
     def is_drained(self) -> bool:
-        """Whether this endpoint was given everything, and has acknowledged it (CC-RELAY-077)."""
-        return self.custody.all_acked and not any(
-            route.queue or route.in_partial for route in self.downlink.routes if isinstance(route, Route)
+        """Whether nothing is owed to this endpoint: it was given all messages, and acknowledged them (CC-RELAY-077).
+
+        Other frames are not waited for: a ROSTER that a suspended endpoint has not acknowledged holds nobody up.
+        """
+        return not (
+            any(route.queue or route.in_partial for route in self.downlink.routes if isinstance(route, Route))
+            or self.custody.holds_data
         )
 
     def forsake(self) -> None:

@@ -301,6 +301,37 @@ def test_stopping_does_not_wait_for_receipts() -> None:
     assert bob.got(Close) == []
 
 
+def test_stopping_waits_for_messages_only() -> None:
+    """CC-RELAY-077: a suspended endpoint that has not acknowledged a ROSTER is owed nothing, and delays nobody."""
+    net = Net()
+    ann, bob = net.joined("ann", "bob")
+    bob.acks = False
+    carol = net.join("carol")
+    assert bob.one(Roster).epoch == 3
+    bob.lose()
+    net.run(SECOND)
+    net.relay.stop(net.now)
+    net.flush()
+    assert (ann.bye, carol.bye) == (0x15, 0x15)
+    assert net.events[-1] == Stopped()
+
+
+def test_stopping_waits_for_the_acknowledgement_of_messages() -> None:
+    """CC-RELAY-077: what was written and not acknowledged is still owed; resuming settles it."""
+    net = Net()
+    ann, bob = net.joined("ann", "bob")
+    bob.acks = False
+    ann.say(1)
+    bob.lose()
+    net.relay.stop(net.now)
+    net.flush()
+    assert ann.bye is None
+    bob.acks = True
+    bob.resume()
+    assert (ann.bye, bob.bye) == (0x15, 0x15)
+    assert ann.got(Fail) == []
+
+
 def test_stopping_ends_after_the_drain_time() -> None:
     """CC-RELAY-077, CC-RELAY-078: FAIL for everyone who is still owed something goes before BYE."""
     net = Net()
