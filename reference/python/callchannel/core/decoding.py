@@ -94,7 +94,12 @@ def read_start(packet: bytes, offset: int) -> tuple[int, int, int]:
     """Steps 3 and 4: type, flags and length of the frame at `offset`. The type may be unknown and skippable."""
     rest = len(packet) - offset
     if rest < 4:
-        raise FrameError(ErrorCode.FRAME_LENGTH, offset, f"{rest} bytes left, a frame has 4 at least", "CC-FRAME-009")
+        raise FrameError(
+            ErrorCode.FRAME_LENGTH,
+            offset,
+            f"a frame has at least 4 bytes, here the packet has {rest} more",
+            "CC-FRAME-009",
+        )
     kind, flags, length = _START.unpack_from(packet, offset)
     if not 4 <= length <= rest:
         raise FrameError(

@@ -115,3 +115,10 @@ def test_largest_frame_fills_a_packet() -> None:
     frame = wire.Data(1, 2, 3, 4, bytes(16_368), wire.RELIABLE)
     assert len(frame.encode()) == 16_384
     assert list(decode_packet(frame.encode())) == [frame]
+
+
+@pytest.mark.parametrize("rest", [1, 2, 3])
+def test_a_packet_that_ends_within_the_start_of_a_frame_says_how(rest: int) -> None:
+    """CC-FRAME-009."""
+    with pytest.raises(FrameError, match=rf"byte 8: .* at least 4 bytes, here the packet has {rest} more"):
+        list(decode_packet(b"\x80\x00\x00\x08skip" + bytes(rest)))
