@@ -311,6 +311,19 @@ def test_refuse() -> None:
     assert link.told(MessagesConfirmed)[-1].through == 2
 
 
+def test_refuse_of_a_message_that_was_taken_back() -> None:
+    """CC-DELIV-031: REFUSE of a settled message has no effect: the ABORT that waits is still written."""
+    link = group(window=65_536)
+    sending = Sending(link)
+    part = sending.send(bytes(70_000))
+    assert [frame.fragment.last for frame in link.take_of(wire.Data)] == [False] * 4
+    assert sending.cancel(part).outcome is CancelOutcome.ABORTED
+    link.give(wire.Refuse(2, NO_SLOT, 1, part, ErrorCode.POLICY))
+    (abort,) = link.take_of(wire.Data)
+    assert abort.fragment.abort
+    assert link.told(MessageFailed) == []
+
+
 def test_fail_for_all_ends_the_sender_when_all_is_settled() -> None:
     """CC-SESS-023 to 025, CC-DELIV-024, 026."""
     link = group()
