@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from callchannel.core import bugs
 from callchannel.core.endpoint import Endpoint, Peer
 from callchannel.core.errors import CallChannelError
 from callchannel.core.lanes import Lane
@@ -25,6 +26,8 @@ POLICY_CHANNEL = 13
 _BUSY = 2_000
 _FATES: dict[str, tuple[int, ...]] = {"ok": (0,), "drop": (), "dup": (0, 2 * MS), "late": (20 * MS, 28 * MS)}
 _HISTORY = 200_000
+
+bugs.set_reporter(bugs.raise_bug)  # a crash is a violation, although a machine would survive it
 
 
 class World:

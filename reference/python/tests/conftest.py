@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from callchannel.core import bugs
 from callchannel.core.lanes import Lane
+
+bugs.set_reporter(bugs.raise_bug)  # a machine survives its bugs, a test does not
 
 TIME_LIMIT = 30
 """Seconds after which a test counts as hanging: of the loop's clock, which in a loop with virtual time come at once."""

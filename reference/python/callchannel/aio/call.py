@@ -31,6 +31,7 @@ from callchannel.core.errors import (
 from callchannel.core.events import (
     CustodyLost,
     Event,
+    InternalError,
     Joined,
     LinkEnded,
     MessageConfirmed,
@@ -436,6 +437,8 @@ class Call:
                 self._joined.set_result(None)
         elif isinstance(event, LinkEnded):
             self._link_ended(event)
+        elif isinstance(event, InternalError):
+            pass  # the driver reports it; for the application the link ends with INTERNAL
         else:
             if isinstance(event, Resumed):
                 self._link_works()

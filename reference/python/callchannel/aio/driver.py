@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from callchannel.aio.transport import HIGH_WATER, Transport
+from callchannel.core.events import InternalError
 from callchannel.core.lanes import Lane
 
 TIMER_GRAIN: Final = 1_000
@@ -158,6 +159,8 @@ class Driver:
 
     def _hand_out_events(self) -> None:
         for event in self._machine.events():
+            if isinstance(event, InternalError):
+                self._report("a bug of this library ended a link with INTERNAL", event.error)
             try:
                 self._on_event(event)
             except Exception as exc:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from callchannel.core import decoding, frames, judging
+from callchannel.core import bugs, decoding, frames, judging
 from callchannel.core.counting import Counting
 from callchannel.core.errors import DropCounter, ErrorCode, FrameError, InvalidArgument, LinkLost, NotJoined
 from callchannel.core.events import (
@@ -126,6 +126,7 @@ class Endpoint:
         self._events: list[Event] = []
         self._dirty: dict[int, None] = {}
         self._closing: list[int] = []
+        self._internal_errors = 0
         self._past_link: Link | None = None
         self._past_receivers: Receivers | None = None
         self._is_acceptor = peer is not None and not peer.initiator
@@ -247,6 +248,7 @@ class Endpoint:
             receivers_open=self._receivers.open_receivers,
             bytes_buffered=self._receivers.bytes_buffered,
             drops=drops.by_reason,
+            internal_errors=self._internal_errors,
         )
 
     # --- senders -----------------------------------------------------------------------------------------------
@@ -481,12 +483,24 @@ class Endpoint:
     def receive(self, transport: int, lane: Lane, packet: bytes, now: int) -> None:
         """A packet arrived. Never raises for what is in it."""
         self._advance(now)
-        if transport == self.link.transport:
-            self.link.receive(lane, packet, now)
-        elif transport in self._lobby:
-            self._lobby.receive(transport, lane, packet, now)
+        try:
+            if transport == self.link.transport:
+                self.link.receive(lane, packet, now)
+            elif transport in self._lobby:
+                self._lobby.receive(transport, lane, packet, now)
+        except Exception as error:
+            self._fail_internally(transport, error, now)
         if self._leaving:
             self._check_drained()
+
+    def _fail_internally(self, transport: int, error: Exception, now: int) -> None:
+        """A bug showed while the link was served: it ends with INTERNAL (section 16.9)."""
+        self.emit(bugs.noted(error))
+        self._internal_errors += 1
+        if transport in self._lobby:
+            self._lobby.refuse(transport, ErrorCode.INTERNAL, bugs.BYE_TEXT)
+        else:
+            self.link.end(ErrorCode.INTERNAL, bugs.BYE_TEXT, now)
 
     def handle_timeout(self, now: int) -> None:
         """The deadline has passed; too early is harmless."""
@@ -502,7 +516,11 @@ class Endpoint:
     def pull(self, transport: int, lane: Lane, budget: int, now: int) -> list[bytes]:
         """Packets to send on a transport, until `budget` bytes are reached; none: nothing is due."""
         self._advance(now)
-        packets = self.link.pull(transport, lane, budget, now)
+        try:
+            packets = self.link.pull(transport, lane, budget, now)
+        except Exception as error:
+            self._fail_internally(transport, error, now)
+            packets = self.link.pull(transport, lane, budget, now)  # the BYE
         if not packets and self._past_link is not None:
             packets = self._past_link.pull(transport, lane, budget, now)  # the BYE of a link that was replaced
         if not packets and self._is_acceptor:

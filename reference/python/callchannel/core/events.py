@@ -179,6 +179,14 @@ class LinkEnded:
     by_peer: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InternalError:
+    """A bug of this implementation showed while a link was served; that link ended with INTERNAL (CC-SEC-021)."""
+
+    error: Exception
+    """What was raised, with its traceback: for a log and a report of the bug."""
+
+
 Event = (
     Joined
     | ParticipantJoined
@@ -199,4 +207,5 @@ Event = (
     | Suspended
     | Resumed
     | LinkEnded
+    | InternalError
 )

@@ -86,3 +86,5 @@ class EndpointStatistics:
     bytes_buffered: int
     drops: Mapping[str, int]
     """Of the link, all senders and all receivers together."""
+    internal_errors: int = 0
+    """Bugs of this implementation that ended a link with INTERNAL."""

@@ -50,16 +50,18 @@ class Timers:
         """Call what is due at `now`, in order of time. A timer that is set meanwhile waits for the next call."""
         last = self._serial
         later: list[tuple[int, int, Hashable]] = []
-        while self._heap and self._heap[0][0] <= now:
-            entry = heapq.heappop(self._heap)
-            _, serial, name = entry
-            armed = self._armed.get(name)
-            if armed is None or armed[1] != serial:
-                continue
-            if serial > last:
-                later.append(entry)
-                continue
-            del self._armed[name]
-            armed[2](now)
-        for entry in later:
-            heapq.heappush(self._heap, entry)
+        try:
+            while self._heap and self._heap[0][0] <= now:
+                entry = heapq.heappop(self._heap)
+                _, serial, name = entry
+                armed = self._armed.get(name)
+                if armed is None or armed[1] != serial:
+                    continue
+                if serial > last:
+                    later.append(entry)
+                    continue
+                del self._armed[name]
+                armed[2](now)
+        finally:  # a callback that raises costs no other its time
+            for entry in later:
+                heapq.heappush(self._heap, entry)

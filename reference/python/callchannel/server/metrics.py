@@ -46,6 +46,8 @@ class Figures:
     queued: int = 0
     unacknowledged: int = 0
     frames_forwarded: int = 0
+    internal_errors: int = 0
+    """Bugs that ended a link with INTERNAL."""
     drops: Counter[str] = field(default_factory=Counter)
     """By reason."""
     offers: Counter[str] = field(default_factory=Counter)
@@ -90,6 +92,7 @@ class Exposition(Collector):
         for name, text, value in (
             ("joins", "Endpoints that joined.", now.joined),
             ("frames_forwarded", "DATA frames written to recipients.", now.frames_forwarded),
+            ("internal_errors", "Bugs that ended a link with INTERNAL.", now.internal_errors),
             ("connections_timed_out", "Connections that did not come up in time.", now.timed_out),
             ("connections_given_up", "Connections that passed a bound on memory.", now.given_up),
         ):

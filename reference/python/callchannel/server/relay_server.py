@@ -207,6 +207,7 @@ def _count(figures: Figures, room: Room, statistics: RelayStatistics) -> None:
     """Add what a call has counted since it began."""
     figures.joined += room.joined
     figures.frames_forwarded += statistics.frames_forwarded
+    figures.internal_errors += statistics.internal_errors
     figures.drops.update(statistics.drops)
 
 

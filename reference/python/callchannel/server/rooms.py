@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from callchannel.aio.driver import Driver, Machine
 from callchannel.aio.transport import DRAIN_TIME, Transport
 from callchannel.core.errors import error_name
-from callchannel.core.events import Participant
+from callchannel.core.events import InternalError, Participant
 from callchannel.core.limits import Limits
 from callchannel.core.relay import (
     Admission,
@@ -133,6 +133,9 @@ class Room:
             self._note("endpoint resumed", event.participant)
         elif isinstance(event, Stopped):
             self._stopped.set()
+        elif isinstance(event, InternalError):
+            error = type(event.error).__name__
+            note(logger, logging.ERROR, "a bug ended a link with INTERNAL", call=self.name, error=error)
 
     def _note(self, event: str, participant: Participant, **fields: object) -> None:
         note(

@@ -9,6 +9,7 @@ import pytest
 from callchannel.aio.driver import Driver
 from callchannel.aio.memory import MemoryTransport, memory_pair
 from callchannel.aio.transport import DRAIN_TIME, HIGH_WATER
+from callchannel.core.events import InternalError
 from callchannel.core.lanes import Lane
 
 
@@ -203,6 +204,19 @@ async def test_a_transport_that_the_machine_lets_go_is_drained_and_closed(new_li
     assert rig.listener.packets[Lane.RELIABLE] == [b"bye"]
     assert ("down", number) not in rig.machine.calls  # it knows
     assert rig.transports[-1] == (number, False)
+    await rig.close()
+
+
+async def test_a_bug_that_the_machine_survived_is_reported(new_listener: Any, reports: list[dict[str, Any]]) -> None:
+    """CC-SEC-021: it ended a link and went on, and the loop's exception handler has the exception."""
+    rig = Rig(new_listener)
+    await rig.up()
+    event = InternalError(error=RuntimeError("a bug"))
+    rig.machine.happened.append(event)
+    rig.driver.wake()
+    await settle()
+    assert [report["exception"] for report in reports] == [event.error]
+    assert rig.events == [event]
     await rig.close()
 
 

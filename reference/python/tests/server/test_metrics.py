@@ -37,6 +37,7 @@ def test_figures_become_metrics() -> None:
             queued=18,
             unacknowledged=19,
             frames_forwarded=14,
+            internal_errors=20,
             drops=Counter({"queue_full": 15}),
             offers=Counter(created=16, sdp=1),
             is_stopping=True,
@@ -56,6 +57,7 @@ def test_figures_become_metrics() -> None:
     assert found["callchannel_packets_total", "direction=received,lane=lossy"] == 12
     assert found["callchannel_bytes_total", "direction=sent,lane=reliable"] == 13
     assert found["callchannel_frames_forwarded_total", ""] == 14
+    assert found["callchannel_internal_errors_total", ""] == 20
     assert found["callchannel_transports_unbound", ""] == 17
     assert found["callchannel_queued_bytes", ""] == 18
     assert found["callchannel_unacknowledged_bytes", ""] == 19

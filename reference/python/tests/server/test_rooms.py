@@ -106,6 +106,15 @@ async def test_a_room_logs_who_comes_and_goes_in_fields_of_their_own(caplog: pyt
     await room.close()
 
 
+async def test_a_room_logs_a_bug_without_what_it_says(caplog: pytest.LogCaptureFixture) -> None:
+    """CC-SEC-021, CC-SEC-022: an exception can hold a payload."""
+    room = Room("a", relay(), 0.0, lambda room: None)
+    room._on_event(rooms_module.InternalError(error=ValueError("secret")))
+    assert [record.message for record in caplog.records] == ["a bug ended a link with INTERNAL"]
+    assert caplog.records[-1].__dict__["callchannel"] == {"call": "a", "error": "ValueError"}
+    await room.close()
+
+
 def test_a_transport_without_hello_is_turned_away_in_time() -> None:
     # CC-LINK-020, in virtual time
     machine = relay()

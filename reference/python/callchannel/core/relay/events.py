@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from callchannel.core.events import Participant
+from callchannel.core.events import InternalError, Participant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,4 +42,4 @@ class Stopped:
     """The relay has stopped: every link has ended. Close it when the transports have drained."""
 
 
-RelayEvent = EndpointJoined | EndpointLeft | EndpointSuspended | EndpointResumed | Stopped
+RelayEvent = EndpointJoined | EndpointLeft | EndpointSuspended | EndpointResumed | Stopped | InternalError

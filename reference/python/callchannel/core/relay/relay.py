@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from callchannel.core import decoding
+from callchannel.core import bugs, decoding
 from callchannel.core.errors import ErrorCode, FrameError, InvalidArgument
 from callchannel.core.events import Participant
 from callchannel.core.frames import FrameType, Hello, RosterEntry, RosterOp
@@ -76,6 +76,7 @@ class Relay:
         self._packets_written = 0
         self._bytes_written = 0
         self._frames_of_gone = 0
+        self._internal_errors = 0
         self._call = self._new_call(policy)
         self._call.now = now
 
@@ -122,12 +123,25 @@ class Relay:
         """A packet has arrived. Never raises for what is in it."""
         self._call.now = now
         port = self._ports.get(transport)
-        if port is not None:
-            if port.link.transport == transport:
-                port.link.receive(lane, packet, now)
-        elif transport in self._lobby:
-            self._lobby.receive(transport, lane, packet, now)
+        try:
+            if port is not None:
+                if port.link.transport == transport:
+                    port.link.receive(lane, packet, now)
+            elif transport in self._lobby:
+                self._lobby.receive(transport, lane, packet, now)
+        except Exception as error:
+            self._fail_internally(transport, error, now)
         self._finish(now)
+
+    def _fail_internally(self, transport: int, error: Exception, now: int) -> None:
+        """A bug showed while a link was served: only that link ends (CC-SEC-021)."""
+        self._events.append(bugs.noted(error))
+        self._internal_errors += 1
+        port = self._ports.get(transport)
+        if port is not None:
+            port.link.end(ErrorCode.INTERNAL, bugs.BYE_TEXT, now)
+        elif transport in self._lobby:
+            self._lobby.refuse(transport, ErrorCode.INTERNAL, bugs.BYE_TEXT)
 
     def hello_received(self, transport: int, hello: Hello, lossy: bool, now: int) -> Refusal | None:
         """Host of the lobby: steps 3 to 7 of section 9.4."""
@@ -334,6 +348,20 @@ class Relay:
         if port is None:
             return self._lobby.pull(transport, lane)
         self._call.now = now
+        try:
+            packets = self._pull(port, transport, lane, budget, now)
+        except Exception as error:
+            self._fail_internally(transport, error, now)
+            self._finish(now)
+            packets = port.link.pull(transport, lane, budget, now)  # the BYE
+        for packet in packets:
+            self._bytes_written += len(packet)
+        self._packets_written += len(packets)
+        if self._call.doomed:
+            self._finish(now)
+        return packets
+
+    def _pull(self, port: Port, transport: int, lane: Lane, budget: int, now: int) -> list[bytes]:
         link = port.link
         if (
             not port.attention
@@ -343,16 +371,10 @@ class Relay:
             and link.is_active
         ):
             # Data frames alone, as most of the time: the link has nothing to put before them.
-            packets = port.downlink.reliable_turns.pull(budget, now)
-        else:
-            packets = link.pull(transport, lane, budget, now)
-            if lane is Lane.RELIABLE:
-                port.refresh_attention()
-        for packet in packets:
-            self._bytes_written += len(packet)
-        self._packets_written += len(packets)
-        if self._call.doomed:
-            self._finish(now)
+            return port.downlink.reliable_turns.pull(budget, now)
+        packets = link.pull(transport, lane, budget, now)
+        if lane is Lane.RELIABLE:
+            port.refresh_attention()
         return packets
 
     def take_dirty(self) -> list[int]:
@@ -461,4 +483,5 @@ class Relay:
             frames_forwarded=frames,
             packets_written=self._packets_written,
             bytes_written=self._bytes_written,
+            internal_errors=self._internal_errors,
         )

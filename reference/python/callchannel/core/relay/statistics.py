@@ -36,3 +36,5 @@ class RelayStatistics:
     """DATA frames written to recipients."""
     packets_written: int
     bytes_written: int
+    internal_errors: int
+    """Bugs that ended a link with INTERNAL."""
