@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from bench import codec, core, fanout, over_aiortc, quiet
+from bench import codec, core, fanout, file, over_aiortc, quiet
 from bench.contest import Row
 from bench.settings import Settings
 
@@ -20,4 +20,5 @@ BENCHMARKS: Final[dict[str, Callable[[Settings], list[Row]]]] = {
     "roundtrip": over_aiortc.roundtrip,
     "priority": over_aiortc.priority,
     "lossy": over_aiortc.with_loss,
+    "file": file.run,
 }

@@ -50,8 +50,7 @@ class _Array(msgspec.Struct, array_like=True):
 
 def ours() -> tuple[int, int, int, int, bytes]:
     """Build and read a frame as the core does for a whole Reliable message to everyone."""
-    start, key = frames.start_of(RELIABLE), frames.key_of(CHANNEL, SENDER, SESSION)
-    frame = frames.pack_header(start, frames.DATA_HEADER + len(PAYLOAD), key, SEQUENCE) + PAYLOAD
+    frame = frames.encode_data(RELIABLE, CHANNEL, SENDER, SESSION, SEQUENCE, b"", PAYLOAD)
     plain = decoding.read_plain(frame, 0, len(frame))
     assert plain is not None
     _, length, channel, sender, session, sequence = plain

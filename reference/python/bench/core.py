@@ -64,7 +64,7 @@ class Callchannel:
                 bob.receive(1, Lane.RELIABLE, packet, now)
             for event in bob.events():
                 if isinstance(event, ReceiverReadable):
-                    while (message := bob.read(event.receiver, now)) is not None:
+                    for message in bob.read_all(event.receiver, now):
                         self._check(message.data)
             if bob.take_dirty():
                 for packet in bob.pull(1, Lane.RELIABLE, BUDGET, now):

@@ -116,8 +116,13 @@ class BareEnd:
         self._low = {number: asyncio.Event() for number in (BULK, ECHO, LOSSY)}
         self._open = asyncio.Event()
         for number in (BULK, ECHO, LOSSY):
-            options = {"ordered": False, "maxRetransmits": 0} if number == LOSSY else {}
-            channel = connection.createDataChannel(str(number), negotiated=True, id=2 * number, **options)
+            channel = connection.createDataChannel(
+                str(number),
+                negotiated=True,
+                id=2 * number,
+                ordered=number != LOSSY,
+                maxRetransmits=0 if number == LOSSY else None,
+            )
             channel.bufferedAmountLowThreshold = HIGH_WATER // 2
             self._channels[number] = channel
             channel.on("message", self._receiver(number))
@@ -162,7 +167,9 @@ class BareEnd:
 
     async def send(self, channel: int, message: bytes) -> None:
         """Send a message; waits while the buffer is above the high water."""
-        if self._bundled and channel == BULK:
+        if channel == LOSSY:
+            self._channels[LOSSY].send(message)  # whoever sends at a rate does not wait: neither do we
+        elif self._bundled and channel == BULK:
             await self._send_bundled(message)
         else:
             await self._send(channel, message)

@@ -85,7 +85,10 @@ async def _main(kind: str, size: int, count: int) -> None:
     serving = asyncio.create_task(serve())
     while line := await lines.readline():
         offers.put_nowait(json.loads(line)["offer"])
-    end = await serving
+    if not serving.done():
+        serving.cancel()
+        return  # the other side has given up before it was connected
+    end = serving.result()
     _say(arrivals=far.arrivals)
     await end.close()
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from typing import cast
 
-_CANDIDATE = re.compile(r"^a=candidate:(\S+) (\d+) (\S+) (\d+) (\S+) (\d+) (.*)\r?$", re.MULTILINE)
+_CANDIDATE = re.compile(r"(?P<start>a=candidate:\S+ 1 udp \d+) (?P<host>\S+) (?P<port>\d+) (?P<rest>.*)", re.IGNORECASE)
 
 
 class _Side(asyncio.DatagramProtocol):
@@ -22,8 +23,7 @@ class _Side(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is there."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
         """A packet: lose it, or hand it on later."""
@@ -73,11 +73,14 @@ class Forwarder:
     @staticmethod
     def _rewrite(sdp: str, owner: _Side, reader: _Side) -> str:
         """Note the owner's address; name instead of it the socket that the reader is to send to."""
-        found = next(match for match in _CANDIDATE.finditer(sdp) if ":" not in match[5] and match[3].lower() == "udp")
-        owner.target = found[5], int(found[6])
         assert reader.transport is not None
-        port = reader.transport.get_extra_info("sockname")[1]
-        kept = f"a=candidate:{found[1]} {found[2]} {found[3]} {found[4]} {found[5]} {port} {found[7]}"
-        lines = [line for line in sdp.splitlines() if not line.startswith("a=candidate:")]
-        place = next(number for number, line in enumerate(lines) if line.startswith("m=")) + 1
-        return "\r\n".join([*lines[:place], kept, *lines[place:]]) + "\r\n"
+        lines: list[str] = []
+        for line in sdp.splitlines():
+            found = _CANDIDATE.match(line)
+            if found is None:
+                lines.append(line)
+            elif owner.target is None and ":" not in found["host"]:
+                owner.target = found["host"], int(found["port"])
+                port = reader.transport.get_extra_info("sockname")[1]
+                lines.append(f"{found['start']} {found['host']} {port} {found['rest']}")
+        return "\r\n".join(lines) + "\r\n"

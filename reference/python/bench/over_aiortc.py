@@ -29,9 +29,10 @@ from bench.settings import Settings
 
 SMALL: Final = 64
 LOSSY_SIZE: Final = 4_096
-LOSSY_RATE: Final = 50
 _LATE: Final = 4.0
 """Seconds that late Lossy messages are waited for."""
+_WARM_UP: Final = 1.0
+"""Seconds until bulk has filled what it fills."""
 
 
 class Near:
@@ -142,7 +143,7 @@ async def beside_bulk(kind: str, size: int, count: int) -> float:
                 number += 1
 
         bulk = asyncio.ensure_future(saturate())
-        await asyncio.sleep(1)
+        await asyncio.sleep(_WARM_UP)
         times = []
         for number in range(count):
             times.append(await _ping(near, number))
@@ -153,12 +154,12 @@ async def beside_bulk(kind: str, size: int, count: int) -> float:
     return percentile(times, 99) * 1e3
 
 
-async def lossy(kind: str, count: int, seed: int) -> tuple[float, float]:
-    """Of 4 KiB messages at 50/s with 5 % loss and 20 ms each way: the share that arrives, and p99 in milliseconds."""
+async def lossy(kind: str, rate: int, count: int, seed: int) -> tuple[float, float]:
+    """Of 4 KiB messages at a rate, 5 % loss and 20 ms each way: the share that arrives, and p99 in milliseconds."""
     async with Near(kind, SMALL, 0, Forwarder(delay=0.02, loss=0.05, seed=seed)) as near:
         start = time.monotonic()
         for number in range(count):
-            await asyncio.sleep(max(0.0, start + number / LOSSY_RATE - time.monotonic()))
+            await asyncio.sleep(max(0.0, start + number / rate - time.monotonic()))
             await near.send(LOSSY, Messages.stamped(number, time.monotonic_ns(), LOSSY_SIZE))
         await asyncio.sleep(_LATE)
         times = list((await near.arrivals()).values())
@@ -200,7 +201,7 @@ def messages(settings: Settings) -> list[Row]:
 
 def bulk(settings: Settings) -> list[Row]:
     """Megabytes a second, in messages of 16 KiB and of 1 MiB; the bare channel at each of several sizes."""
-    total = settings.times(64 << 20)
+    total = max(settings.times(64 << 20), 1 << 20)
     sizes = (1_150, 16_384, 61_440, 262_144)
     contestants = [
         _transfer("callchannel, 16 KiB", "call", 16_384, total // 16_384, 16_384 / 1e6),
@@ -246,7 +247,7 @@ def roundtrip(settings: Settings) -> list[Row]:
 
 def priority(settings: Settings) -> list[Row]:
     """A small urgent message beside bulk."""
-    count = settings.times(400)
+    count = settings.times(200)
 
     def contestant(name: str, kind: str, size: int) -> Contestant:
         return Contestant(name, lambda: uvloop.run(beside_bulk(kind, size, count)))
@@ -275,18 +276,31 @@ def priority(settings: Settings) -> list[Row]:
 
 
 def with_loss(settings: Settings) -> list[Row]:
-    """Lossy messages that are larger than a packet."""
-    count = settings.times(1_000)
-    shares: dict[str, list[float]] = {"call": [], "bare": []}
-    times: dict[str, list[float]] = {"call": [], "bare": []}
-    for seed in range(_runs(settings)):
-        for kind, found in shares.items():
-            share, time_ms = uvloop.run(lossy(kind, count, seed))
-            found.append(share)
-            times[kind].append(time_ms)
-    work = "Lossy 4 KiB at 50/s, 5 % loss, 20 ms each way"
-    peer = "one SCTP message"
-    return [
-        judge("lossy", f"{work}: delivered", "share", shares["call"], peer, shares["bare"], Target(1)),
-        judge("lossy", f"{work}: p99", "ms", times["call"], peer, times["bare"], Target(0.2, at_least=False)),
-    ]
+    """Lossy messages that are larger than a packet.
+
+    At 50/s they are more than SCTP's congestion control gets through with that loss, so that queues grow; at 20/s less.
+    """
+    rows = []
+    for rate, share_target, time_target in ((50, Target(1), Target(0.2, at_least=False)), (20, None, None)):
+        count = settings.times(20 * rate)
+        own: list[tuple[float, float]] = []
+        bare: list[tuple[float, float]] = []
+        for seed in range(min(3, _runs(settings))):
+            for kind, figures in (("call", own), ("bare", bare)):
+                figures.append(uvloop.run(lossy(kind, rate, count, seed)))
+        work, peer = f"Lossy 4 KiB at {rate}/s, 5 % loss, 20 ms each way", "one SCTP message"
+        rows += [
+            judge(
+                "lossy",
+                f"{work}: {what}",
+                unit,
+                [pair[place] for pair in own],
+                peer,
+                [pair[place] for pair in bare],
+                target,
+            )
+            for place, (what, unit, target) in enumerate(
+                (("delivered", "share", share_target), ("p99", "ms", time_target))
+            )
+        ]
+    return rows

@@ -57,7 +57,7 @@ from callchannel.core.frames import (
     RosterOp,
     Unknown,
     Welcome,
-    unpack_header,
+    unpack_data,
 )
 from callchannel.core.lanes import Lane
 from callchannel.core.recipients import NO_SLOT, decode_recipients
@@ -118,13 +118,13 @@ def read_plain(packet: bytes, offset: int, size: int) -> tuple[int, int, int, in
     None, unless it is a valid whole Reliable message without blocks. What this takes, `read_start` and `decode_body`
     take too; a test compares them.
     """
-    if size - offset < DATA_HEADER:
+    rest = size - offset
+    if rest < DATA_HEADER:
         return None
-    start, length, key, sequence = unpack_header(packet, offset)
-    channel, sender, session = key >> 48, key >> 32 & 0xFFFF, key & 0xFFFF_FFFF
+    start, length, channel, sender, session, sequence = unpack_data(packet, offset)
     if (
         start & _PLAIN_MASK == _PLAIN_START
-        and DATA_HEADER <= length <= size - offset
+        and DATA_HEADER <= length <= rest
         and channel
         and session
         and sequence

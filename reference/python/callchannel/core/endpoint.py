@@ -13,7 +13,15 @@ from dataclasses import dataclass
 
 from callchannel.core import bugs, decoding, frames, judging
 from callchannel.core.counting import Counting
-from callchannel.core.errors import DropCounter, ErrorCode, FrameError, InvalidArgument, LinkLost, NotJoined
+from callchannel.core.errors import (
+    DropCounter,
+    ErrorCode,
+    FrameError,
+    InvalidArgument,
+    LinkLost,
+    NotJoined,
+    ReceiverClosed,
+)
 from callchannel.core.events import (
     Event,
     Joined,
@@ -323,16 +331,19 @@ class Endpoint:
         `MessagesConfirmed`, `MessageConfirmed` or `MessageFailed`. Raises what section 14.5 lists; `WouldBlock` where
         it would have to wait: send again after `SenderWritable`.
         """
-        self.now = max(self.now, now)
-        found = self._senders.get(sender)
+        if now > self.now:  # noqa: PLR1730 - see `read`
+            self.now = now
+        found = self._senders.open_senders.get(sender)
         if (
-            metadata is None
+            found is not None
+            and metadata is None
             and to is None
-            and (exclude is None or exclude == ())
+            and exclude is None
             and type(data) is bytes
             and (sequence := found.send_plain(data))
         ):
             return sequence
+        found = self._senders.get(sender)
         if found.refuses():
             return 0
         if not isinstance(data, bytes | bytearray | memoryview):
@@ -399,11 +410,33 @@ class Endpoint:
 
         Raises `ReceiverClosed`.
         """
-        self.now = max(self.now, now)
+        if now > self.now:  # noqa: PLR1730 - a call of `max` is a tenth of a read
+            self.now = now
         session = self._receivers.by_number.get(receiver)
         if session is not None:
             return session.read(now)
         return self._receivers_of(receiver).read(receiver, now)
+
+    def read_all(self, receiver: int, now: int) -> list[Message]:
+        """All messages that `read` would give until it gives None: if the last one is a stream, its bytes come first.
+
+        Raises `ReceiverClosed` where there is nothing, and will not be.
+        """
+        self._advance(now)
+        session = self._receivers.by_number.get(receiver)
+        messages = session.read_plain(now) if session is not None else []
+        if not messages:
+            while (message := self._read_next(receiver, now, messages)) is not None:
+                messages.append(message)
+        return messages
+
+    def _read_next(self, receiver: int, now: int, messages: list[Message]) -> Message | None:
+        try:
+            return self.read(receiver, now)
+        except ReceiverClosed:
+            if messages:
+                return None  # that these were the last is told next time
+            raise
 
     def read_stream(self, receiver: int, now: int) -> StreamChunk | None:
         """The next bytes of the stream that `read` gave last; None while there are none.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from callchannel.core.errors import ErrorCode
-from callchannel.core.frames import MAX_INDEX, Fragment
+from callchannel.core.frames import LAST_BIT, MAX_INDEX, Fragment
 
 
 class FragmentFault(Exception):
@@ -63,10 +63,15 @@ class ReliableAssembly:
         self.put(payload)
         return fragment.last
 
-    def fits(self, index: int, total: int, size: int, *, last: bool) -> bool:
-        """Whether a fragment is the next one of a message of known length: what `add` would take."""
-        received = self.received + size
-        return index == self.next_index and total == self.total and received <= total and last == (received == total)
+    def fits(self, place: int, total: int, size: int) -> bool:
+        """Whether a fragment is the next one of a message of known length: what `add` would take.
+
+        `place`: its index, and the bit that says that it is the last.
+        """
+        rest = total - self.received - size
+        return total == self.total and (
+            place == self.next_index < MAX_INDEX if rest > 0 else rest == 0 and place == self.next_index | LAST_BIT
+        )
 
     def put(self, payload: bytes | memoryview) -> None:
         """Take the next fragment, which fits."""

@@ -94,12 +94,14 @@ LATEST: Final = 0x40
 EXTENSIONS: Final = 0x80
 
 _START = struct.Struct(">BBH")
-_DATA = struct.Struct(">BBHHHII")
+_DATA = struct.Struct(">HHHHII")
+unpack_data = _DATA.unpack_from
+"""(packet, offset) -> start, length, channel, sender, session, sequence of a DATA frame; see `start_of`."""
 _HEADER = struct.Struct(">HHQI")
 pack_header = _HEADER.pack
 """(start, length, key, sequence) -> the header of a DATA frame; see `start_of` and `key_of`."""
 unpack_header = _HEADER.unpack_from
-"""(packet, offset) -> start, length, key, sequence of a DATA frame."""
+"""(packet, offset) -> the same."""
 _FRAGMENT = struct.Struct(">II")
 unpack_fragment = _FRAGMENT.unpack_from
 """(packet, offset) -> index with its bits, and total, of a fragment block."""
@@ -402,10 +404,11 @@ def encode_data(
     flags: int, channel: int, sender: int, session: int, sequence: int, blocks: bytes, payload: bytes | memoryview
 ) -> bytes:
     """A DATA frame from its parts: the way that does not build an object first."""
-    head = _DATA.pack(
-        FrameType.DATA, flags, DATA_HEADER + len(blocks) + len(payload), channel, sender, session, sequence
-    )
-    return b"".join((head, blocks, payload)) if blocks or type(payload) is not bytes else head + payload
+    start, size = 0x0100 | flags, len(payload)
+    if not blocks and type(payload) is bytes:
+        return _DATA.pack(start, DATA_HEADER + size, channel, sender, session, sequence) + payload
+    head = _DATA.pack(start, DATA_HEADER + len(blocks) + size, channel, sender, session, sequence)
+    return b"".join((head, blocks, payload))
 
 
 def encode_ack(received: int) -> bytes:

@@ -564,6 +564,8 @@ class Link:
             if only_data and self.is_active:
                 if not packet.size and not is_lossy and (runs := scheduler.pull(budget, now)):
                     packets += runs
+                    if not scheduler:
+                        break
                     budget -= sum(map(len, runs))
                     continue
                 room = packet.room

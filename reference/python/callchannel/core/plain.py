@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from callchannel.core.composing import WORTH_CUTTING
 from callchannel.core.frames import (
@@ -29,14 +29,9 @@ from callchannel.core.roster import EVERYONE
 _LARGEST_WHOLE: Final = RELIABLE_PACKET - DATA_HEADER
 
 
-class Run(NamedTuple):
-    """Frames, one behind the other, that go into one packet."""
-
-    frames: bytes
-    number: int
-    """How many frames they are."""
-    mark: int
-    """The sequence of the last message that is wholly written with them."""
+Run = tuple[bytes, int, int]
+"""Frames, one behind the other, that go into one packet; how many they are; and the sequence of the last message that is
+wholly written with them."""
 
 
 class PlainQueue:
@@ -100,69 +95,69 @@ class PlainQueue:
         waiting = self.waiting
         take = waiting.popleft
         runs: list[Run] = []
+        begin = sequence
+        if self.offset and self._recipients != recipients:
+            begin += 1  # the first message is noted apart, with those whom it began for
         while waiting and budget > 0:
             head = room - RELIABLE_PACKET + BUNDLE_HEAD  # how much may be written until `small` is the room
             small = bundle_room(room, bundle)
-            bound = min(room, allowed)
+            bound = room if room < allowed else allowed
             parts: list[bytes | memoryview] = []
-            size = fragments = 0
-            first = sequence
+            put = parts.append
+            size = headers = 0
             while waiting and size < limit:
                 payload = take()
                 length = len(payload) + DATA_HEADER
                 grown = size + length
                 if grown <= bound:
-                    parts += (pack_header(start, length, key, sequence), payload)
+                    put(pack_header(start, length, key, sequence))
+                    put(payload)
+                    headers += DATA_HEADER
                     sequence += 1
-                else:
+                elif length <= RELIABLE_PACKET:
                     waiting.appendleft(payload)
-                    if length <= RELIABLE_PACKET:
-                        break
-                    length = self.next_length((room if size <= head else small) - size)
+                    break
+                else:
+                    offset, total = self.offset, length - DATA_HEADER
+                    most = (room if size <= head else small) - size
+                    length = FRAGMENT_HEADER + total - offset
+                    if length > most:
+                        length = most if most >= WORTH_CUTTING else 0
                     grown = size + length
                     if not length or grown > allowed:
+                        waiting.appendleft(payload)
                         break
-                    self._wrote(first, sequence, recipients)
-                    parts += self._cut(length, start, key, sequence, recipients)
-                    fragments += 1
-                    if not self.offset:
-                        self._wrote(sequence, sequence + 1, self._recipients)
+                    end = offset + length - FRAGMENT_HEADER
+                    index = self._index
+                    if end == total:
+                        put(pack_fragment_header(start | FRAGMENT, length, key, sequence, index | LAST_BIT, total))
+                        self.offset = self._index = 0
+                        if sequence < begin:
+                            self._wrote(sequence, begin, self._recipients)
                         sequence += 1
-                    first = sequence
+                    else:
+                        put(pack_fragment_header(start | FRAGMENT, length, key, sequence, index, total))
+                        self.offset, self._index = end, index + 1
+                        if not offset:
+                            self._recipients = recipients
+                        waiting.appendleft(payload)
+                    put(memoryview(payload)[offset:end])
+                    headers += FRAGMENT_HEADER
                 size = grown
                 if only_one:
                     break
                 if size > head:
-                    bound = min(small, allowed)
+                    bound = small if small < allowed else allowed
             if not parts:
                 break
-            self._wrote(first, sequence, recipients)
-            count = len(parts) // 2
-            self.written += size - count * DATA_HEADER - fragments * (FRAGMENT_HEADER - DATA_HEADER)
-            runs.append(Run(b"".join(parts), count, sequence - 1))
+            self.written += size - headers
+            runs.append((b"".join(parts), len(parts) // 2, sequence - 1))
             budget -= size
             allowed -= size
             limit -= size
             room = RELIABLE_PACKET
+        self._wrote(begin, sequence, recipients)
         return runs
-
-    def _cut(self, length: int, start: int, key: int, sequence: int, recipients: int) -> tuple[bytes, memoryview]:
-        """The next fragment of the first message, as a frame of `length` bytes; with the last one it waits no more."""
-        payload = self.waiting[0]
-        total = len(payload)
-        begin = self.offset
-        if not begin:
-            self._recipients = recipients
-        end = begin + length - FRAGMENT_HEADER
-        place = self._index | (LAST_BIT if end == total else 0)
-        if end == total:
-            self.waiting.popleft()
-            self.offset = self._index = 0
-        else:
-            self.offset = end
-            self._index += 1
-        header = pack_fragment_header(start | FRAGMENT, length, key, sequence, place, total)
-        return header, memoryview(payload)[begin:end]
 
     def _wrote(self, first: int, end: int, recipients: int) -> None:
         """Messages from `first` on, those before `end`, are wholly written."""

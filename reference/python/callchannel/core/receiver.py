@@ -104,6 +104,8 @@ class ReceiverSession:
     __slots__ = (
         "_host",
         "_plain",
+        "_plain_bytes",
+        "_plain_extra",
         "_reader_cut",
         "_unread",
         "active_at",
@@ -136,7 +138,11 @@ class ReceiverSession:
         """The number of the receiver object, while there is one."""
         self._unread: deque[Unread] = deque()
         self._plain: deque[Message] = deque()
-        """Whole messages that came the short way, behind `_unread`."""
+        """Messages that came the short way, behind `_unread`."""
+        self._plain_bytes = 0
+        """Their payload."""
+        self._plain_extra: dict[int, int] = {}
+        """By sequence, of those that came in fragments: what these cost beyond the header of a whole message."""
         self.drops = DropCounter()
         self.messages_read = 0
         self.bytes_read = 0
@@ -162,8 +168,14 @@ class ReceiverSession:
     def unread(self) -> deque[Unread]:
         """Messages that the application has not taken whole."""
         if self._plain:
-            self._unread.extend(Unread(message, DATA_HEADER + len(message.data)) for message in self._plain)
+            extra = self._plain_extra
+            self._unread.extend(
+                Unread(message, DATA_HEADER + len(message.data) + extra.get(message.sequence, 0))
+                for message in self._plain
+            )
             self._plain.clear()
+            self._plain_bytes = 0
+            extra.clear()
         return self._unread
 
     @property
@@ -258,6 +270,10 @@ class ReceiverSession:
         if self.ended:
             self._after_read()
         return message
+
+    def read_plain(self, now: int) -> list[Message]:
+        """All messages that came the short way of Reliable sessions, at once."""
+        return []
 
     def read_stream(self, now: int) -> StreamChunk | None:
         """Hand out what is there of the stream that `read` gave last; None while nothing is."""

@@ -104,98 +104,88 @@ class ReliableReceiver(ReceiverSession):
     def plain_run(
         self, start: int, length: int, sequence: int, packet: bytes, offset: int, now: int
     ) -> tuple[int, int]:
-        """Take whole messages where nothing is out of the ordinary; see `Receivers.plain_run`.
+        """Take frames, one behind the other, where nothing is out of the ordinary; see `Receivers.plain_run`.
 
-        `start`, `length` and `sequence` are those of the frame at `offset`.
+        These are whole messages, and fragments of messages of known length. `start`, `length` and `sequence` are those
+        of the frame at `offset`.
         """
-        if start == self._fragment_start:
-            taken = self._plain_fragment(length, sequence, packet, offset, now)
-            return (1, offset + length) if taken else (0, offset)
+        host, credit, partial = self._host, self.credit, self._partial
+        size = len(packet)
         if (
-            start & ~frames.PRIVATE != self._plain_start
-            or self.ended
-            or self._partial is not None
+            self.ended
             or self.receiver is None
             or (self._unread and not self._is_readable())
-            or self._host.bytes_buffered + len(packet) - offset > self._host.limits.receive_memory
+            or (partial is not None and (partial.stream is not None or partial.confirm))
+            or host.bytes_buffered + size - offset > host.limits.receive_memory
         ):
             return 0, offset
-        private = bool(start & frames.PRIVATE)
-        credit = self.credit
-        room = credit.announced - credit.received
+        whole, part, key = self._plain_start, self._fragment_start, self.key
+        private = start == whole | frames.PRIVATE
+        if private:
+            whole = start
+        begin, stop = offset, min(size, offset + credit.announced - credit.received)
+        last_header = size - frames.DATA_HEADER
         last = self.last_sequence
-        rest = len(packet) - offset
-        key = self.key
         plain = self._plain
         put = plain.append
         before = len(plain)
-        begin = offset
-        while last < sequence and frames.DATA_HEADER <= length <= rest and length <= room:
-            end = offset + length
-            put(Message(sequence, packet[offset + frames.DATA_HEADER : end], _NO_METADATA, private))
-            last = sequence
+        count = fragments = bytes_put = 0
+        while (end := offset + length) <= stop:
+            if start == whole:
+                if partial is not None or sequence <= last or length < frames.DATA_HEADER:
+                    break
+                put(Message(sequence, packet[offset + frames.DATA_HEADER : end], _NO_METADATA, private))
+                last = sequence
+                bytes_put += length - frames.DATA_HEADER
+            elif start == part:
+                payload_size = length - frames.FRAGMENT_HEADER
+                if payload_size <= 0:
+                    break
+                place, total = unpack_fragment(packet, offset + frames.DATA_HEADER)
+                if partial is None:
+                    # A first fragment is not the last one, and carries less than all.
+                    if place or sequence <= last or not payload_size < total <= host.limits.largest_message:
+                        break
+                    partial = _Partial(ReliableAssembly(sequence, Fragment(0, total)), _NO_METADATA, frames.RELIABLE)
+                    last = sequence
+                elif sequence != last or not partial.assembly.fits(place, total, payload_size):
+                    break
+                # A view spares a copy until the message is joined; but a small one must not keep a large packet.
+                payload: bytes | memoryview = packet[offset + frames.FRAGMENT_HEADER : end]
+                if 2 * payload_size > size:
+                    payload = memoryview(packet)[offset + frames.FRAGMENT_HEADER : end]
+                partial.assembly.put(payload)
+                partial.wire += length
+                fragments += 1
+                if place >= frames.LAST_BIT:
+                    put(Message(sequence, partial.assembly.join(), partial.metadata, partial.private))
+                    bytes_put += total
+                    self._plain_extra[sequence] = partial.wire - total - frames.DATA_HEADER
+                    partial = None
+            else:
+                break
+            count += 1
             offset = end
-            room -= length
-            rest -= length
-            if rest < frames.DATA_HEADER:
+            if offset > last_header:
                 break
-            next_start, length, next_key, sequence = unpack_header(packet, offset)
-            if next_start != start or next_key != key:
+            start, length, next_key, sequence = unpack_header(packet, offset)
+            if next_key != key:
                 break
-        count = len(plain) - before
         if count:
+            self._partial = partial
             self.last_sequence = last
-            credit.receive(offset - begin)
+            self._plain_bytes += bytes_put
             self.active_at = now
-            if not credit.look_at:
-                self._host.owe_credit(self)
-            self._hold(offset - begin - count * frames.DATA_HEADER)
-            if not before and not self._unread:
+            taken = offset - begin
+            held = taken - count * frames.DATA_HEADER - fragments * frames.FRAGMENT_BLOCK
+            self.bytes_buffered += held
+            host.bytes_buffered += held
+            credit.receive(taken)
+            if not credit.look_at or (partial is not None and credit.is_low):
+                host.owe_credit(self)
+            if not before and plain and not self._unread:
                 self._tell_readable()
         return count, offset
-
-    def _plain_fragment(self, length: int, sequence: int, packet: bytes, offset: int, now: int) -> bool:
-        """Take a fragment of a message of known length where nothing is out of the ordinary, or say no."""
-        size = length - frames.FRAGMENT_HEADER
-        credit, partial = self.credit, self._partial
-        if (
-            not 0 < size <= len(packet) - offset - frames.FRAGMENT_HEADER
-            or self.ended
-            or self.receiver is None
-            or not credit.accepts(length)
-            or self._host.bytes_buffered + size > self._host.limits.receive_memory
-        ):
-            return False
-        place, total = unpack_fragment(packet, offset + frames.DATA_HEADER)
-        last = place >= frames.LAST_BIT
-        index = place - frames.LAST_BIT if last else place
-        if partial is None:
-            if index or last or sequence <= self.last_sequence or not size < total <= self._host.limits.largest_message:
-                return False
-            partial = _Partial(ReliableAssembly(sequence, Fragment(0, total)), _NO_METADATA, frames.RELIABLE)
-            self._partial = partial
-            self.last_sequence = sequence
-        elif (
-            partial.stream is not None
-            or sequence != self.last_sequence
-            or not partial.assembly.fits(index, total, size, last=last)
-        ):
-            return False
-        begin = offset + frames.FRAGMENT_HEADER
-        # A view spares a copy until the message is joined; but a small one must not keep a large packet.
-        payload = memoryview(packet)[begin : begin + size] if 2 * size > len(packet) else packet[begin : begin + size]
-        credit.receive(length)
-        if credit.is_low:
-            self._host.owe_credit(self)
-        self.active_at = now
-        partial.assembly.put(payload)
-        partial.wire += length
-        self._hold(size)
-        if last:
-            self._partial = None
-            message = Message(sequence, partial.assembly.join(), partial.metadata, partial.private)
-            self._put(Unread(message, partial.wire, confirm=partial.confirm))
-        return True
 
     def _begin(self, frame: Data, now: int) -> None:
         """The first frame of a message, in order."""
@@ -301,16 +291,35 @@ class ReliableReceiver(ReceiverSession):
             return super().read(now)
         message = self._plain.popleft()
         size = len(message.data)
+        self._plain_bytes -= size
         self.active_at = now
         self.messages_read += 1
         self.bytes_read += size
         self.bytes_buffered -= size
         self._host.bytes_buffered -= size
-        credit = self.credit
-        credit.consumed += frames.DATA_HEADER + size
-        if credit.consumed >= credit.look_at or (self._partial is not None and not self._plain):
-            self._host.owe_credit(self)
+        self._consumed(
+            frames.DATA_HEADER + size + (self._plain_extra.pop(message.sequence, 0) if self._plain_extra else 0)
+        )
         return message
+
+    def read_plain(self, now: int) -> list[Message]:
+        """All messages that came the short way, at once; none, where others stand before them."""
+        if self._unread or not self._plain:
+            return []
+        messages = list(self._plain)
+        size = self._plain_bytes
+        wire = size + len(messages) * frames.DATA_HEADER
+        if self._plain_extra:
+            wire += sum(self._plain_extra.values())
+            self._plain_extra.clear()
+        self._plain.clear()
+        self._plain_bytes = 0
+        self.active_at = now
+        self.messages_read += len(messages)
+        self.bytes_read += size
+        self._hold(-size)
+        self._consumed(wire)
+        return messages
 
     # --- CLOSE and FAIL ----------------------------------------------------------------------------------------
 

@@ -162,14 +162,15 @@ class SenderSession:
         "_most_unconfirmed",
         "_next_sequence",
         "_plain",
+        "_plain_end",
         "_plain_largest",
         "_plain_start",
+        "_plain_waiting",
         "_queue",
         "_queued_bytes",
         "_send_buffer",
         "_stream_ends",
         "_turned_away",
-        "_unsettled",
         "_verdicts",
         "_was_closed",
         "channel",
@@ -201,6 +202,9 @@ class SenderSession:
         self._key = 0
         """What the headers of all frames have in common, once a plain one was written."""
         self._plain_largest = -1
+        self._plain_end = 0
+        """The first sequence that may be too much: before it nothing limits how many messages are unconfirmed."""
+        self._plain_waiting = self._plain.waiting
         self._send_buffer = host.limits.send_buffer
         self._most_unconfirmed = host.limits.unconfirmed_messages
         self._next_sequence = 1
@@ -214,7 +218,6 @@ class SenderSession:
             emit=host.emit,
             settled=self._on_settled,
         )
-        self._unsettled = self._verdicts.unsettled
         self._credit: SendCredit | None = None
         self._bucket = TokenBucket(options.bitrate, 8 * limits.RELIABLE_PACKET, now) if options.bitrate else None
         self._turned_away: int | None = None
@@ -321,21 +324,27 @@ class SenderSession:
         size = len(payload)
         sequence = self._next_sequence
         queued = self._queued_bytes + size
-        plain = self._plain
-        waiting = plain.waiting
         if (
             size > self._plain_largest
             or queued > self._send_buffer
-            or sequence > frames.MAX_SEQUENCE
-            or len(waiting) + plain.unconfirmed + len(self._unsettled) >= self._most_unconfirmed
+            or (sequence >= self._plain_end and not self._may_number_plain(sequence))
         ):
             return 0
+        waiting = self._plain_waiting
         if not waiting and not self._queue:
             self._host.schedule(self)
         waiting.append(payload)
         self._next_sequence = sequence + 1
         self._queued_bytes = queued
         return sequence
+
+    def _may_number_plain(self, sequence: int) -> bool:
+        """Look whether a message may be unconfirmed besides the others, and how many further ones.
+
+        Each message takes a sequence number, plain or not; so there is nothing to count until `_plain_end`.
+        """
+        self._plain_end = min(frames.MAX_SEQUENCE + 1, sequence + self._most_unconfirmed - self.waiting_messages)
+        return sequence < self._plain_end
 
     def _judge_plain(self) -> None:
         """Find out whether messages may be plain from now on: up to which size."""

@@ -73,7 +73,8 @@ class Senders:
         self.last_sender: int = earlier.last_sender if earlier is not None else 0
         """The greatest number of a sender so far."""
         self._host = host
-        self._senders: dict[int, SenderSession] = {}
+        self.open_senders: dict[int, SenderSession] = {}
+        """Those that have not ended, by number."""
         self._ended: dict[int, SenderSession] = earlier._ended if earlier is not None else {}
         self._past_drops: DropCounter = earlier._past_drops if earlier is not None else DropCounter()
         self._by_session: dict[int, SenderSession] = {}
@@ -88,19 +89,19 @@ class Senders:
         return self._host.peer_to_peer
 
     def __len__(self) -> int:
-        return len(self._senders)
+        return len(self.open_senders)
 
     # --- commands ----------------------------------------------------------------------------------------------
 
     def open(self, options: SenderOptions, target: Target, now: int) -> SenderSession:
         """A new sender; an open one on its channel is closed (CC-SESS-005). `options.channel` is not 0."""
-        if self._last_session + len(self._senders) >= MAX_SESSION:
+        if self._last_session + len(self.open_senders) >= MAX_SESSION:
             raise NoChannel("the link has used its last session number; join anew")
         for other in self._by_channel.get(options.channel, ()):
             other.close()
         self.last_sender += 1
         sender = SenderSession(self, self.last_sender, options, target, now)
-        self._senders[sender.id] = sender
+        self.open_senders[sender.id] = sender
         self._by_channel.setdefault(options.channel, []).append(sender)
         return sender
 
@@ -114,7 +115,7 @@ class Senders:
 
     def get(self, sender: int) -> SenderSession:
         """A sender by its number, also one that has ended. Raises `InvalidArgument`, `SenderClosed`."""
-        found = self._senders.get(sender) or self._ended.get(sender)
+        found = self.open_senders.get(sender) or self._ended.get(sender)
         if found is not None:
             return found
         if 1 <= sender <= self.last_sender:
@@ -125,11 +126,11 @@ class Senders:
 
     def all(self) -> list[SenderSession]:
         """Those that have not ended."""
-        return list(self._senders.values())
+        return list(self.open_senders.values())
 
     def drop_counters(self) -> list[DropCounter]:
         """What each sender dropped; of those that ended long ago, the sum."""
-        senders = (*self._ended.values(), *self._senders.values())
+        senders = (*self._ended.values(), *self.open_senders.values())
         return [self._past_drops, *(sender.drops for sender in senders)]
 
     # --- from the wire -----------------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ class Senders:
 
     def lane_changed(self) -> None:
         """Lossy sessions write on the other lane from now on."""
-        for sender in self._senders.values():
+        for sender in self.open_senders.values():
             if not sender.reliable:
                 for scheduler in self.link.data:
                     scheduler.remove(sender)
@@ -216,7 +217,7 @@ class Senders:
 
     def sender_ended(self, sender: SenderSession) -> None:
         """A sender has ended: its channel is free."""
-        del self._senders[sender.id]
+        del self.open_senders[sender.id]
         self._ended[sender.id] = sender
         if len(self._ended) > _REMEMBERED_SENDERS:
             self._past_drops.add_all(self._ended.pop(next(iter(self._ended))).drops)
