@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fill the generated parts of the chapters from the registries: `python -m tools.spec_render [--check]`.
+"""Fill the generated parts of the chapters, and a module, from the registries: `python -m tools.spec_render [--check]`.
 
 A part stands between `<!-- generated: NAME -->` and `<!-- end generated -->`. A file is written only when it changes,
 in one step, and nothing outside of the parts is touched. `--check` writes nothing and shows the difference.
@@ -21,6 +21,7 @@ from tools.faults import ROOT, Fault
 from tools.files import write_if_changed
 from tools.generated import parts
 from tools.registry import RegistryError, load_registry
+from tools.script import MODULE, module
 
 _BEGIN: Final = re.compile(r"<!-- generated: (.+?) -->\s*")
 _END: Final = re.compile(r"<!-- end generated -->\s*")
@@ -83,17 +84,23 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, show what is out of date")
     options = parser.parse_args(arguments)
     try:
-        known = parts(load_registry(root))
+        registry = load_registry(root)
     except RegistryError as error:
         print(error, file=sys.stderr)
         return 1
+    known = parts(registry)
     faults: list[Fault] = []
-    stale = False
+    made = [(root / MODULE, module(registry))] if (root / MODULE).parent.is_dir() else []
     for file in sorted((root / "spec").glob("*.md")):
         path = file.relative_to(root).as_posix()
         source = file.read_bytes().decode("utf-8")
         text, found = render(path, source, known)
         faults += found
+        made.append((file, text))
+    stale = False
+    for file, text in made:
+        path = file.relative_to(root).as_posix()
+        source = file.read_bytes().decode("utf-8") if file.exists() else ""
         if text == source:
             continue
         if options.check:

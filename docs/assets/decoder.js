@@ -3,10 +3,10 @@
 // Nothing leaves the page. Text of a packet is shown as text, never as markup.
 import { decodePacket } from "./callchannel/frames.js";
 import { codeName } from "./callchannel/errors.js";
-import { registry } from "./registry.js";
+import { explain } from "./callchannel/explain.js";
+import { registry } from "./callchannel/registry.js";
 
 const SHOWN = 24;
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Bytes of hexadecimal text; what stands behind `;` or `#` in a line is a comment. Throws for anything else. */
 function parseHex(text) {
@@ -21,176 +21,6 @@ function parseHex(text) {
 }
 
 const hexOf = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
-
-/** Walks through one frame, as long as there are bytes. */
-class Walk {
-  rows = [];
-
-  constructor(packet, start) {
-    this.packet = packet;
-    this.start = start;
-    this.at = start;
-    this.end = packet.length;
-    this.flags = [];
-    this.frame = undefined;
-  }
-
-  run() {
-    const type = this.packet[this.start];
-    this.frame = registry.frames[type];
-    for (const field of registry.start) if (!this.field(field, 0, {})) return;
-    const length = this.packet[this.start + 2] * 256 + this.packet[this.start + 3];
-    if (length >= 4 && this.start + length <= this.packet.length) this.end = this.start + length;
-    if (this.frame === undefined) this.add("body", this.end - this.at, 0, (bytes) => preview(bytes));
-    else this.fields(this.frame.fields, 0);
-    if (this.at < this.end) this.add("rest", this.end - this.at, 0, () => "beyond the frame’s fields");
-  }
-
-  /** All fields of a frame or block. Returns whether there were bytes enough. */
-  fields(fields, depth) {
-    const seen = {};
-    for (let at = 0; at < fields.length; at += 1) {
-      const field = fields[at];
-      if (field.when !== null && !this.flags.includes(field.when)) continue;
-      if (field.bits !== null && field.bits % 8 !== 0) {
-        const group = [];
-        for (let bits = 0; bits === 0 || bits % 8 !== 0; at += 1) {
-          group.push(fields[at]);
-          bits += fields[at].bits;
-        }
-        at -= 1;
-        if (!this.group(group, depth, seen)) return false;
-      } else if (!this.field(field, depth, seen)) return false;
-    }
-    return true;
-  }
-
-  field(field, depth, seen) {
-    if (field.type === "block") return this.block(field, depth, seen);
-    if (field.bits === null) {
-      const stated = seen[`${field.name}_length`] ?? (field.name === "value" ? seen.length : undefined);
-      const size = stated === undefined ? this.end - this.at : Number(stated);
-      if (size === 0) return true;
-      return this.add(field.name, size, depth, (bytes) => (field.type === "utf8" ? quoted(bytes) : preview(bytes)));
-    }
-    if (field.type === "bytes") return this.add(field.name, field.bits / 8, depth, () => field.meaning);
-    return this.add(field.name, field.bits / 8, depth, (bytes) => {
-      const value = numberOf(bytes);
-      seen[field.name] = value;
-      if (field.name === "flags") this.flags = namesOf(this.frame, Number(value));
-      return [value.toLocaleString("en"), this.meaning(field, Number(value))];
-    });
-  }
-
-  /** Fields that share an integer. */
-  group(group, depth, seen) {
-    const bits = group.reduce((sum, field) => sum + field.bits, 0);
-    return this.add(group.map((field) => field.name).join(", "), bits / 8, depth, (bytes) => {
-      let left = BigInt(bits);
-      const whole = BigInt(numberOf(bytes));
-      return group
-        .map((field) => {
-          left -= BigInt(field.bits);
-          const value = Number((whole >> left) & ((1n << BigInt(field.bits)) - 1n));
-          seen[field.name] = value;
-          const named = field.name === "type" ? ` (${registry.extensions[value] ?? "unknown"})` : "";
-          return `${field.name} ${value.toLocaleString("en")}${named}`;
-        })
-        .join(", ");
-    });
-  }
-
-  block(field, depth, seen) {
-    const inner = registry.blocks[field.block].fields;
-    if (!field.repeat) return this.fields(inner, depth + 1);
-    const end = seen.size === undefined ? this.end : Math.min(this.end, this.at + Number(seen.size));
-    let left = seen.count ?? Infinity;
-    while (this.at < end && left > 0) {
-      left -= 1;
-      const from = this.at;
-      if (!this.fields(inner, depth + 1)) return false;
-      if (field.block === "word") this.slots(from);
-    }
-    return true;
-  }
-
-  /** Says which slots the word that was just read names. */
-  slots(from) {
-    const view = new DataView(this.packet.buffer, this.packet.byteOffset + from, 6);
-    const base = 32 * view.getUint16(0);
-    const word = view.getUint32(2);
-    const slots = [];
-    for (let bit = 0; bit < 32; bit += 1) if ((word >>> bit) & 1) slots.push(base + bit);
-    this.rows.at(-1).meaning = `slot${slots.length === 1 ? "" : "s"} ${slots.join(", ") || "none"}`;
-  }
-
-  add(name, size, depth, explain) {
-    const left = this.end - this.at;
-    const bytes = this.packet.subarray(this.at, this.at + Math.min(size, left));
-    const cut = size > left;
-    if (cut && left === 0) return false;
-    const told = cut ? `cut off: ${left} of ${size} bytes` : explain(bytes);
-    const [value, meaning] = Array.isArray(told) ? told : ["", told];
-    this.rows.push({ offset: this.at, bytes, name, depth, value, meaning });
-    this.at += bytes.length;
-    return !cut;
-  }
-
-  meaning(field, value) {
-    switch (field.name) {
-      case "type":
-        return this.frame?.name ?? `unknown${value & 0x80 ? ", skipped" : ""}${value & 0x40 ? ", not counted" : ""}`;
-      case "flags":
-        return this.flags.join(" ") || "none";
-      case "sender":
-      case "recipient":
-      case "slot":
-        return value === 0xffff ? "none" : `slot ${value}`;
-      case "reason":
-      case "code":
-        return codeName(value);
-      case "op":
-        return registry.ops[value] ?? "undefined";
-      case "value":
-        return this.frame?.value ?? "";
-      case "length":
-        return "";
-      default:
-        return field.meaning;
-    }
-  }
-}
-
-function numberOf(bytes) {
-  let value = 0n;
-  for (const byte of bytes) value = value * 256n + BigInt(byte);
-  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
-}
-
-function namesOf(frame, flags) {
-  const known = frame?.flags ?? [];
-  const names = known.filter(({ bit }) => flags & bit).map(({ name }) => name);
-  const rest = flags & ~known.reduce((sum, { bit }) => sum | bit, 0);
-  return rest === 0 ? names : [...names, `undefined ${rest.toString(16).toUpperCase().padStart(2, "0")}`];
-}
-
-function preview(bytes) {
-  const count = `${bytes.length.toLocaleString("en")} byte${bytes.length === 1 ? "" : "s"}`;
-  try {
-    const text = utf8.decode(bytes);
-    return /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(text) ? `${count}, “${text}”` : count;
-  } catch {
-    return count;
-  }
-}
-
-function quoted(bytes) {
-  try {
-    return `“${utf8.decode(bytes).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "�")}”`;
-  } catch {
-    return "not UTF-8";
-  }
-}
 
 // --- the page --------------------------------------------------------------------------------------------------------
 
@@ -254,17 +84,16 @@ function show(output, text, lane) {
   output.append(element("p", `${size} bytes on the ${lane} lane: ${good}${fault ? ", then a fault" : ""}.`));
   let at = 0;
   for (const [number, frame] of frames.entries()) {
-    const walk = new Walk(packet, at);
-    walk.run();
-    const title = `Frame ${number + 1}: ${frame.type}, ${walk.end - at} bytes`;
-    output.append(element("h2", title), tableOf(walk.rows, false));
+    const { rows, end } = explain(packet, at);
+    const title = `Frame ${number + 1}: ${frame.type}, ${end - at} bytes`;
+    output.append(element("h2", title), tableOf(rows, false));
     const details = element("details");
     details.append(element("summary", "as the codec gives it"));
     const pre = element("pre");
     pre.append(element("code", asText(frame), { tabindex: "0" }));
     details.append(pre);
     output.append(details);
-    at = walk.end;
+    at = end;
   }
   if (fault !== null) showFault(output, packet, at, fault, lane, frames.length);
 }
@@ -277,9 +106,7 @@ function showFault(output, packet, at, fault, lane, number) {
   const told = `${meaning}. Found in step ${fault.step} of the validation order. A reader ${reach}.`;
   output.append(element("p", told, { class: "fault" }));
   if (code !== "PACKET_SIZE") {
-    const walk = new Walk(packet, at);
-    walk.run();
-    output.append(tableOf(walk.rows, true));
+    output.append(tableOf(explain(packet, at).rows, true));
   }
 }
 

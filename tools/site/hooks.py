@@ -82,8 +82,7 @@ class _Site:
         for path in sorted((ROOT / "conformance" / "schemas").glob("*.json")):
             yield f"conformance/schemas/{path.name}", path.read_bytes()
         yield "conformance/example-report.html", report(ROOT / "docs" / "conformance" / "example-results.json")
-        yield "assets/registry.js", registries.module(self.registry)
-        for path in _modules("frames.js"):
+        for path in _modules("explain.js", "frames.js"):
             yield f"assets/callchannel/{path.name}", path.read_bytes()
 
 
@@ -154,10 +153,10 @@ def _without_folders(markdown: str) -> str:
     return markdown.replace("](registry/)", "](registries.md)").replace("](vectors/)", "](vectors/README.md)")
 
 
-def _modules(name: str) -> list[Path]:
-    """A module of the JavaScript implementation, and all that it imports."""
+def _modules(*names: str) -> list[Path]:
+    """Modules of the JavaScript implementation, and all that they import."""
     found: dict[str, Path] = {}
-    wanted = [name]
+    wanted = list(names)
     while wanted:
         file = wanted.pop()
         if file not in found:

@@ -4,17 +4,12 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import zipfile
-from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from tools.registry import Field, Registry
 from tools.spec import Spec
-from tools.tables import prose
 
 _VERSION: Final = re.compile(r"^## 19\.\d+ (Version .*)$", re.MULTILINE)
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -74,43 +69,3 @@ def archive(folder: Path) -> bytes:
                 info.external_attr = 0o644 << 16
                 packed.writestr(info, path.read_bytes())
     return buffer.getvalue()
-
-
-def module(registry: Registry) -> str:
-    """The layout of frames as a JavaScript module, for the decoder."""
-    data = {
-        "start": _fields(registry.start),
-        "frames": {
-            frame.type: {
-                "name": frame.name,
-                "meaning": frame.meaning,
-                "value": frame.value,
-                "flags": [asdict(flag) for flag in frame.flags],
-                "fields": _fields(frame.fields),
-            }
-            for frame in registry.frames
-        },
-        "blocks": {block.name: {"size": block.size, "fields": _fields(block.fields)} for block in registry.blocks},
-        "ops": {value: name for name, value in registry.roster_ops.items()},
-        "errors": {error.code: {"name": error.name, "meaning": error.meaning} for error in registry.errors},
-        "extensions": {item.type: item.name for item in registry.extensions},
-    }
-    return (
-        "// SPDX-License-Identifier: CC-BY-4.0\n// Made from spec/registry when the site is built.\n"
-        f"export const registry = {json.dumps(data, indent=1)};\n"
-    )
-
-
-def _fields(fields: Iterable[Field]) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": field.name,
-            "type": field.type,
-            "bits": field.bits,
-            "when": field.when,
-            "block": field.block,
-            "repeat": field.repeat,
-            "meaning": prose(field.meaning),
-        }
-        for field in fields
-    ]

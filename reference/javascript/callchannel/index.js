@@ -9,6 +9,7 @@ export { CallEvent } from "./callevent.js";
 export { CallSender, OutgoingStream } from "./sending.js";
 export { CallReceiver, IncomingMessage } from "./receiving.js";
 export { CallError, Code, codeName, codeRetry, codeScope } from "./errors.js";
+export { safeName } from "./names.js";
 export { LIMITS } from "./limits.js";
 export { SUBPROTOCOL, WIRE_VERSION } from "./frames.js";
 export { Signalling, SignallingError } from "./signalling.js";
