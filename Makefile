@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 FOR ?= 30
 
-.PHONY: help install demo test javascript conformance lint deep spec soak bench site site-serve clean
+.PHONY: help install demo test javascript conformance lint deep spec soak bench site site-serve dist clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -28,7 +28,7 @@ conformance: $(STAMP)  ## Run the conformance suite against the reference
 	$(BIN)/callchannel-conformance run --budget 50s --adapter "$(BIN)/python -m callchannel.adapter"
 
 lint: $(STAMP)  ## Formatting, linting, types, and the standard's own checks
-	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/python -m tools.spec_check && $(BIN)/python -m tools.spec_render --check && $(BIN)/python -m tools.vectors --check
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/python -m tools.spec_check && $(BIN)/python -m tools.spec_render --check && $(BIN)/python -m tools.vectors --check && $(BIN)/python -m tools.release.versions && $(BIN)/python -m tools.release.changelog
 
 deep: $(STAMP)  ## The property tests with 10,000 examples each
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -q -k property
@@ -47,6 +47,9 @@ site: $(STAMP)  ## Build the documentation into site/
 
 site-serve: $(STAMP)  ## Show the documentation
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+dist: $(STAMP)  ## Build the packages and the archive of the standard into dist/, and try each alone; needs npm
+	$(BIN)/python -m tools.release.build && $(BIN)/python -m tools.release.trial
 
 clean:  ## Remove what the other targets made
 	rm -rf .venv .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist site

@@ -9,4 +9,4 @@ it. `callchannel_conformance.wire` decodes and encodes frames, `callchannel_conf
 from typing import Final
 
 __version__: Final = "0.1.0.dev0"
-"""Version of the suite, which has nothing to do with those of the document, the wire and the adapter protocol."""
+"""Version of the suite, that of all packages; the document, the wire and the adapter protocol have their own."""

@@ -31,6 +31,7 @@ from mkdocs.structure.files import File, Files  # noqa: E402
 from mkdocs.structure.pages import Page  # noqa: E402
 
 from tools.registry import load_registry  # noqa: E402
+from tools.release import archive  # noqa: E402
 from tools.site import accessibility, javascript, programs, registries  # noqa: E402
 from tools.site.chapters import Press  # noqa: E402
 from tools.site.conformance import Conformance, report  # noqa: E402
@@ -74,7 +75,7 @@ class _Site:
             yield f"standard/{chapter.name}.md", _without_folders(press.page(chapter))
         for name, page in registries.versions(self.spec).items():
             yield f"standard/{name}", page
-        yield f"standard/callchannel-{self.spec.version}.zip", registries.archive(spec)
+        yield f"standard/{archive.name_of(self.spec.version)}.zip", archive.standard(ROOT, self.spec.version)
         yield "standard/requirements.json", (spec / "requirements.json").read_bytes()
         for path in sorted([*spec.glob("registry/*.toml"), *spec.glob("vectors/*")]):
             yield f"standard/{path.relative_to(spec).as_posix()}", path.read_bytes()

@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages and files around the chapters: the index of requirements, the versions, the decoder's tables, the archive."""
+"""Pages and files around the chapters: the index of requirements, the versions, the decoder's tables."""
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
-from pathlib import Path
 from typing import Final
 
+from tools.release.archive import name_of
 from tools.spec import Spec
 
 _VERSION: Final = re.compile(r"^## 19\.\d+ (Version .*)$", re.MULTILINE)
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
-"""The time of every file in the archive, so that the same files make the same archive."""
 
 
 def requirements(spec: Spec) -> str:
@@ -49,23 +45,10 @@ def versions(spec: Spec) -> dict[str, str]:
         current = (
             f"\n\nThis is the version that [the standard](README.md) on this site has: {len(spec.requirements)} "
             f"requirements in {len(spec.areas)} areas, {musts} of them with *must*, {len(spec.examples)} examples, "
-            f"{len(spec.state_tables)} state tables. Its [archive](callchannel-{number[0]}.zip) holds the "
+            f"{len(spec.state_tables)} state tables. Its [archive]({name_of(number[0])}.zip) holds the "
             "chapters, the registries and the vectors with their schema."
             if number[0] == spec.version
             else ""
         )
         pages[f"version-{number[0]}.md"] = f"# {match[1]}\n\n{text}{current}\n"
     return pages
-
-
-def archive(folder: Path) -> bytes:
-    """Chapters, registries and vectors in one ZIP file, the same for the same files."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                info = zipfile.ZipInfo(f"callchannel/{path.relative_to(folder).as_posix()}", _EPOCH)
-                info.compress_type = zipfile.ZIP_DEFLATED
-                info.external_attr = 0o644 << 16
-                packed.writestr(info, path.read_bytes())
-    return buffer.getvalue()

@@ -175,10 +175,10 @@ def test_files_to_download_are_those_of_the_project(site: Path) -> None:
         for path in (ROOT / "spec" / folder).iterdir():
             if path.suffix != ".md":
                 assert (site / "standard" / folder / path.name).read_bytes() == path.read_bytes()
-    with zipfile.ZipFile(site / "standard" / "callchannel-0.1.zip") as archive:
-        names = set(archive.namelist())
-        assert {"callchannel/03-frames.md", "callchannel/vectors/schema.json"} <= names
-        assert archive.read("callchannel/vectors/data.json") == (ROOT / "spec" / "vectors" / "data.json").read_bytes()
+    with zipfile.ZipFile(site / "standard" / "callchannel-standard-0.1.zip") as archive:
+        names, top = set(archive.namelist()), "callchannel-standard-0.1"
+        assert {f"{top}/spec/03-frames.md", f"{top}/spec/vectors/schema.json"} <= names
+        assert archive.read(f"{top}/spec/vectors/data.json") == (ROOT / "spec" / "vectors" / "data.json").read_bytes()
 
 
 def test_the_decoder_explains_a_packet(site: Path) -> None:

@@ -12,6 +12,7 @@ import { invalid, codeName } from "./errors.js";
 import { LIMITS } from "./limits.js";
 import { WIRE_VERSION, decodePacket, encodeFrame } from "./frames.js";
 import { fromHex, fromNotation, toHex, toNotation } from "./notation.js";
+import { VERSION } from "./version.js";
 
 /** @typedef {Record<string, any>} Json */
 
@@ -28,7 +29,7 @@ function hello() {
     return {
         protocol: 1,
         name: "callchannel (JavaScript)",
-        version: "0.1.0",
+        version: VERSION,
         document: "0.1",
         wire: WIRE_VERSION,
         profiles: ["codec", "endpoint-group", "endpoint-peer"],

@@ -8,6 +8,7 @@ import sys
 import traceback
 from typing import Any, Final, TextIO
 
+from callchannel import __version__
 from callchannel.adapter import codec
 from callchannel.adapter.machines import (
     SETTABLE,
@@ -75,7 +76,7 @@ class Conversation:
                 return {
                     "protocol": PROTOCOL,
                     "name": "callchannel (Python)",
-                    "version": "0.1.0.dev0",
+                    "version": __version__,
                     "document": "0.1",
                     "wire": 1,
                     "profiles": ["codec", "endpoint-group", "endpoint-peer", "relay"],

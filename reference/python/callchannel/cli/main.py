@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final, Protocol, cast
 
+from callchannel import __version__
 from callchannel.cli.output import survive_any_text
 
 COMMANDS: Final = {
@@ -72,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG + "\nThe arguments of a command: callchannel COMMAND --help",
         usage="callchannel COMMAND [ARGUMENT ...]",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the above")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser

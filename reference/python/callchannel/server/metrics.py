@@ -124,4 +124,4 @@ def _labelled(
 
 def version() -> str:
     """The version of callchannel."""
-    return str(getattr(callchannel, "__version__", "0"))
+    return callchannel.__version__

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import callchannel
 from callchannel.cli import main as cli_main
 from callchannel.cli.main import COMMANDS, load, main
 
@@ -31,6 +32,13 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     for command, purpose in COMMANDS.items():
         assert command in text
         assert purpose in text
+
+
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"callchannel {callchannel.__version__}\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["decode", "--dance"], ["send"], ["token", "x"]])

@@ -4,6 +4,7 @@ from collections import Counter
 
 from prometheus_client.parser import text_string_to_metric_families
 
+import callchannel
 from callchannel.core.lanes import Lane
 from callchannel.server.health import health
 from callchannel.server.metrics import CONTENT_TYPE, Exposition, Figures
@@ -43,6 +44,7 @@ def test_figures_become_metrics() -> None:
             is_stopping=True,
         )
     )
+    assert found["callchannel_build", f"version={callchannel.__version__}"] == 1
     assert found["callchannel_calls", ""] == 2
     assert found["callchannel_connections", "state=up"] == 4
     assert found["callchannel_connections", "state=waiting"] == 1
@@ -78,9 +80,9 @@ def test_metrics_are_measured_when_asked_for() -> None:
 def test_health() -> None:
     status, body = health(Figures(calls=1, connections=2, participants=3))
     assert status == 200
-    assert json.loads(body) | {"version": ""} == {
+    assert json.loads(body) == {
         "status": "ok",
-        "version": "",
+        "version": callchannel.__version__,
         "calls": 1,
         "connections": 2,
         "participants": 3,
