@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 FOR ?= 30
 
-.PHONY: help install demo test javascript conformance lint deep spec soak bench site site-serve dist clean
+.PHONY: help install demo test javascript conformance lint deep spec soak faults bench site site-serve dist clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -38,6 +38,9 @@ spec: $(STAMP)  ## Fill the generated parts of the standard, and its vectors
 
 soak: $(STAMP)  ## Simulate calls for FOR seconds on all cores
 	PYTHONPATH=reference/python $(BIN)/python -m simulator.soak --for $(FOR)
+
+faults: $(STAMP)  ## Cut, kill and stop what takes part in real calls; QUICK=1 for the short form, ONLY=name for one
+	PYTHONPATH=reference/python $(BIN)/python -m faults $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 bench: $(STAMP)  ## Compare speed side by side; QUICK=1 for a short run, ONLY=name for one
 	PYTHONPATH=reference/python $(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))

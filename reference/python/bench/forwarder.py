@@ -8,14 +8,15 @@ import random
 import re
 from typing import cast
 
-_CANDIDATE = re.compile(r"(?P<start>a=candidate:\S+ 1 udp \d+) (?P<host>\S+) (?P<port>\d+) (?P<rest>.*)", re.IGNORECASE)
+_CANDIDATE = re.compile(r"^a=candidate:(\S+) (\d+) (\S+) (\d+) (\S+) (\d+) ([^\r\n]*)\r?$", re.MULTILINE)
 
 
 class _Side(asyncio.DatagramProtocol):
     """The socket that stands for the other side."""
 
-    def __init__(self, forwarder: Forwarder) -> None:
+    def __init__(self, forwarder: Forwarder, *, is_near: bool) -> None:
         self._forwarder = forwarder
+        self.is_near = is_near
         self.transport: asyncio.DatagramTransport | None = None
         self.target: tuple[str, int] | None = None
         """The real address of whoever sends here."""
@@ -27,8 +28,11 @@ class _Side(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
         """A packet: lose it, or hand it on later."""
-        if not self._forwarder.loses():
-            asyncio.get_running_loop().call_later(self._forwarder.delay, self._hand_on, data)
+        if self._forwarder.takes(self.is_near):
+            if self._forwarder.delay:
+                asyncio.get_running_loop().call_later(self._forwarder.delay, self._hand_on, data)
+            else:
+                self._hand_on(data)
 
     def _hand_on(self, data: bytes) -> None:
         across = self.across
@@ -43,12 +47,16 @@ class Forwarder:
         self.delay = delay
         self._loss = loss
         self._random = random.Random(seed)
-        self._near, self._far = _Side(self), _Side(self)
+        self._near, self._far = _Side(self, is_near=True), _Side(self, is_near=False)
         self._near.across, self._far.across = self._far, self._near
 
-    def loses(self) -> bool:
-        """Whether the next packet is lost."""
-        return self._random.random() < self._loss
+    def takes(self, from_near: bool) -> bool:
+        """Whether the next packet, from the near side or from the far one, is handed on."""
+        return self._random.random() >= self._loss
+
+    def address(self, to_near: bool, owner: str) -> str:
+        """The address of this machine that the near side, or the far one, sends to instead of its peer's, `owner`."""
+        return owner
 
     async def start(self) -> None:
         """Open the sockets."""
@@ -70,17 +78,14 @@ class Forwarder:
         """The far side's description, as the near side is to see it."""
         return self._rewrite(sdp, self._far, self._near)
 
-    @staticmethod
-    def _rewrite(sdp: str, owner: _Side, reader: _Side) -> str:
+    def _rewrite(self, sdp: str, owner: _Side, reader: _Side) -> str:
         """Note the owner's address; name instead of it the socket that the reader is to send to."""
+        found = next(match for match in _CANDIDATE.finditer(sdp) if ":" not in match[5] and match[3].lower() == "udp")
+        owner.target = found[5], int(found[6])
         assert reader.transport is not None
-        lines: list[str] = []
-        for line in sdp.splitlines():
-            found = _CANDIDATE.match(line)
-            if found is None:
-                lines.append(line)
-            elif owner.target is None and ":" not in found["host"]:
-                owner.target = found["host"], int(found["port"])
-                port = reader.transport.get_extra_info("sockname")[1]
-                lines.append(f"{found['start']} {found['host']} {port} {found['rest']}")
-        return "\r\n".join(lines) + "\r\n"
+        port = reader.transport.get_extra_info("sockname")[1]
+        address = self.address(reader.is_near, found[5])
+        kept = f"a=candidate:{found[1]} {found[2]} {found[3]} {found[4]} {address} {port} {found[7]}"
+        lines = [line for line in sdp.splitlines() if not line.startswith("a=candidate:")]
+        place = next(number for number, line in enumerate(lines) if line.startswith("m=")) + 1
+        return "\r\n".join([*lines[:place], kept, *lines[place:]]) + "\r\n"

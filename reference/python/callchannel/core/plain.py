@@ -30,8 +30,8 @@ _LARGEST_WHOLE: Final = RELIABLE_PACKET - DATA_HEADER
 
 
 Run = tuple[bytes, int, int]
-"""Frames, one behind the other, that go into one packet; how many they are; and the sequence of the last message that is
-wholly written with them."""
+"""Frames, one behind the other, that go into one packet; how many they are; and the sequence of the last message that
+is wholly written with them."""
 
 
 class PlainQueue:

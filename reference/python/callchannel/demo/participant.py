@@ -16,6 +16,7 @@ from callchannel.aio import Call, DataChannelSender, Sending
 from callchannel.cli.connecting import loop_factory
 from callchannel.core.errors import CallChannelError, Report, WouldBlock, error_name
 from callchannel.core.events import Resumed, Suspended
+from callchannel.core.limits import Limits
 from callchannel.demo.measuring import Measuring
 from callchannel.demo.payloads import FILL, TICK, tick
 from callchannel.demo.talking import commands, tell, wall_clock
@@ -76,14 +77,20 @@ class Participant:
 
     async def do_join(self, command: Command) -> None:
         """Join a group call over the relay."""
-        connect = connect_factory(command["url"], command["call"], token=command["token"], ice_servers=[])
+        connect = connect_factory(
+            command["url"],
+            command["call"],
+            token=command["token"],
+            ice_servers=[],
+            allow_plain=command.get("allow_plain", False),
+        )
 
         async def connect_and_keep() -> SignalledTransport:
             transport = await connect()
             self._cut = transport.inner.connection.close
             return transport
 
-        self._begin(await Call.join(connect_and_keep))
+        self._begin(await Call.join(connect_and_keep, limits=Limits(**command.get("limits", {}))))
 
     async def do_pair(self, command: Command) -> None:
         """Call the other one without a relay; the conductor carries the session descriptions."""

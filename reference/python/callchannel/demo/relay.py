@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from callchannel.cli.connecting import loop_factory
 from callchannel.demo.talking import commands, tell
@@ -19,12 +20,12 @@ KEY_VARIABLE: Final = "CALLCHANNEL_DEMO_KEY"
 """The environment variable with the key of tokens, made anew for each demonstration."""
 
 
-async def relay() -> None:
-    """Be the relay until standard input ends."""
+async def relay(settings: Mapping[str, Any] | None = None) -> None:
+    """Be the relay until standard input ends. `settings` go before its own."""
     configure_logging("plain", "warning")
     # The rest of the environment, which may be meant for another relay, does not count.
     env = {KEY_VARIABLE: os.environ[KEY_VARIABLE]}
-    overrides = {"http.port": 0, "admission.key_env": KEY_VARIABLE, "server.call_linger": 0}
+    overrides = {"http.port": 0, "admission.key_env": KEY_VARIABLE, "server.call_linger": 0, **(settings or {})}
     config = load_config(env=env, overrides=overrides)
     async with RelayServer(config) as server:
         tell("listening", url=server.url)

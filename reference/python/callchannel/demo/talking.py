@@ -89,6 +89,15 @@ class Child:
         )
         return cls(name, process, on_report)
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process."""
+        self._process.send_signal(number)
+
     def do(self, command: str, /, **fields: Any) -> None:
         """Tell the process to do something."""
         assert self._process.stdin is not None
