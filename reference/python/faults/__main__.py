@@ -23,7 +23,7 @@ _EPILOG: Final = """examples:
   python -m faults --only relay --only endpoint --json > faults.jsonl
 
 Each scenario starts a relay and endpoints, a process each, over real WebRTC on this machine, and does something to
-them. It needs no network. The exit code is 0 if everything is as it has to be, 1 if a check fails, and 2 for a wrong
+them. It needs no network. The exit code is 0 if everything is as it has to be, 1 if a check fails, 2 for a wrong
 argument.
 """
 

@@ -168,7 +168,7 @@ class Endpoint(Participant):
             try:
                 report = await sender.send(data, name=command["id"], time=wall_clock())
             except CallChannelError as exc:
-                return {"verdict": "raised", "raised": describe(exc), "report": _report(exc)}
+                return {"verdict": "raised", "raised": describe(exc), "settled": _settled(exc)}
         return {"verdict": "confirmed", "reached": sorted(report.reached or ())}
 
     # --- having received ------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def _told(name: str, event: MessageFailed | RecipientFailed | SenderFailed, who:
     tell("told", event=type(event).__name__, of=name, code=error_name(event.code), who=who, at=wall_clock())
 
 
-def _report(error: CallChannelError) -> dict[str, Any]:
+def _settled(error: CallChannelError) -> dict[str, Any]:
     if not isinstance(error, DeliveryFailed):
         return {}
     report = error.report

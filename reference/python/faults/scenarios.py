@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from callchannel.cli.output import Output
-from faults import cuts
+from faults import cuts, endpoint_killed, lossy_networks, readers, relay_killed
 from faults.stage import Options, Result
 
 
@@ -22,4 +22,8 @@ class Entry:
 
 SCENARIOS: Final[dict[str, Entry]] = {
     "cuts": Entry("connections cut in mid-transfer, and restored", cuts.run),
+    "relay": Entry("a relay killed and restarted, and one that stays away", relay_killed.run),
+    "endpoint": Entry("an endpoint killed in mid-message", endpoint_killed.run),
+    "reader": Entry("readers that stop reading: a stopped process, and an application", readers.run),
+    "networks": Entry("loss and delay between network namespaces, and an interface taken down", lossy_networks.run),
 }
