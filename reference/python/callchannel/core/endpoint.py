@@ -515,7 +515,8 @@ class Endpoint:
 
     def receive(self, transport: int, lane: Lane, packet: bytes, now: int) -> None:
         """A packet arrived. Never raises for what is in it."""
-        self._advance(now)
+        if now > self.now:  # noqa: PLR1730 - see `read`
+            self.now = now
         try:
             if transport == self.link.transport:
                 self.link.receive(lane, packet, now)
@@ -673,6 +674,10 @@ class Endpoint:
             self.emit(ParticipantSuspended(participant=participant))
         else:
             self.emit(ParticipantResumed(participant=participant))
+
+    def link_waits(self, link: Link) -> bool:
+        """Whether something may have to be written beside data; see `link.Host`."""
+        return bool(self._control) or self._receivers.has_to_write
 
     def link_control(self, link: Link, now: int) -> bytes | None:
         """The next control frame; see `link.Host`."""

@@ -25,11 +25,10 @@ class ReliableAssembly:
 
     __slots__ = ("_chunks", "next_index", "received", "sequence", "total")
 
-    def __init__(self, sequence: int, first: Fragment) -> None:
-        if first.index:
-            raise FragmentFault(ErrorCode.SEQUENCE, f"message {sequence} begins with fragment {first.index}")
+    def __init__(self, sequence: int, total: int) -> None:
         self.sequence = sequence
-        self.total = first.total
+        self.total = total
+        """The length that its first fragment announced; 0: none."""
         self.next_index = 0
         self.received = 0
         self._chunks: list[bytes | memoryview] = []
@@ -60,7 +59,7 @@ class ReliableAssembly:
                 f"{received} of {self.total} bytes of message {self.sequence} at fragment {fragment.index}"
                 + (", the last" if fragment.last else ""),
             )
-        self.put(payload)
+        self.put(payload, len(payload))
         return fragment.last
 
     def fits(self, place: int, total: int, size: int) -> bool:
@@ -73,11 +72,11 @@ class ReliableAssembly:
             place == self.next_index < MAX_INDEX if rest > 0 else rest == 0 and place == self.next_index | LAST_BIT
         )
 
-    def put(self, payload: bytes | memoryview) -> None:
-        """Take the next fragment, which fits."""
-        self.received += len(payload)
+    def put(self, payload: bytes | memoryview, size: int) -> None:
+        """Take the next fragment, which fits and has `size` bytes of payload."""
+        self.received += size
         self.next_index += 1
-        if payload:
+        if size:
             self._chunks.append(payload)
 
     def take_chunks(self) -> list[bytes | memoryview]:
@@ -87,7 +86,7 @@ class ReliableAssembly:
 
     def join(self) -> bytes:
         """The whole message."""
-        return b"".join(self.take_chunks())
+        return b"".join(self._chunks)
 
 
 @dataclass(slots=True)

@@ -82,6 +82,9 @@ class Host(Protocol):
         anything has changed: the next frame is not the usual case, and takes the long way.
         """
 
+    def link_waits(self, link: Link) -> bool:
+        """Whether `link_control` or `link_credits` may have a frame."""
+
     def link_control(self, link: Link, now: int) -> bytes | None:
         """Look at the next control frame to write: roster, FAIL, REFUSE."""
 
@@ -557,17 +560,26 @@ class Link:
         is_lossy = lane is not _RELIABLE
         scheduler = self.data[is_lossy]
         only_data = is_lossy
+        if not is_lossy and self.is_active and self._is_plain():
+            if self.counting.ack_due_at > now:
+                only_data = True
+            elif not scheduler:
+                packets.append(encode_ack(self.counting.take_ack(now)))
+                self._arm_ack_timer(now)
+                budget = 0
         while budget > 0:
+            if only_data and not is_lossy and self.is_active and (runs := scheduler.pull(budget, now)):
+                packets += runs
+                if not scheduler:
+                    break
+                budget -= sum(map(len, runs))
+                continue
             packet = Packet(self.limits.bundle, lossy=is_lossy)
             if not only_data:
                 only_data = self._fill_control(packet, now)
-            if only_data and self.is_active:
-                if not packet.size and not is_lossy and (runs := scheduler.pull(budget, now)):
-                    packets += runs
-                    if not scheduler:
-                        break
-                    budget -= sum(map(len, runs))
+                if only_data and not packet.size:
                     continue
+            if only_data and self.is_active:
                 room = packet.room
                 while frame := scheduler.write(room, now):
                     room = packet.add(frame)
@@ -581,6 +593,10 @@ class Link:
             self.statistics.packets_written[is_lossy] += len(packets)
             self.statistics.bytes_written[is_lossy] += sum(map(len, packets))
         return packets
+
+    def _is_plain(self) -> bool:
+        """Whether nothing but DATA and ACK waits on the reliable lane."""
+        return self._handshake is None and not self.counting.is_resending and not self._host.link_waits(self)
 
     def _fill_control(self, packet: Packet, now: int) -> bool:
         """What has to precede DATA, in the order of section 8. Returns whether all of it was written."""

@@ -406,6 +406,11 @@ class Receivers:
             self._owing[session] = None
             self._host.touch()
 
+    @property
+    def has_to_write(self) -> bool:
+        """Whether a FAIL, RECEIPT or CREDIT may be due."""
+        return bool(self._fails or self._owing)
+
     def next_control(self) -> bytes | None:
         """The next FAIL, or the RECEIPT that goes before it."""
         while self._fails and self._fails[0][0].is_cut:  # CC-SESS-054: its slot may have another occupant by now

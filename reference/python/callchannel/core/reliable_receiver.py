@@ -9,7 +9,20 @@ from callchannel.core.events import Participant
 from callchannel.core.extensions import ExtensionType, Metadata, read_metadata
 from callchannel.core.flow import ReceiveCredit
 from callchannel.core.fragments import FragmentFault, ReliableAssembly
-from callchannel.core.frames import Close, Data, Fail, Fragment, key_of, start_of, unpack_fragment, unpack_header
+from callchannel.core.frames import (
+    DATA_HEADER,
+    FRAGMENT_HEADER,
+    LAST_BIT,
+    PRIVATE,
+    RELIABLE,
+    Close,
+    Data,
+    Fail,
+    key_of,
+    start_of,
+    unpack_fragment,
+    unpack_header,
+)
 from callchannel.core.link import LinkFault
 from callchannel.core.messages import Message, Reliability
 from callchannel.core.receiver import ReceiverHost, ReceiverSession, ReceiverState, Unread
@@ -25,7 +38,7 @@ class _Partial:
     def __init__(self, assembly: ReliableAssembly, metadata: Metadata, flags: int) -> None:
         self.assembly = assembly
         self.metadata = metadata
-        self.private = bool(flags & frames.PRIVATE)
+        self.private = bool(flags & PRIVATE)
         self.confirm = bool(flags & frames.CONFIRM)
         self.wire = 0
         self.stream: Unread | None = None
@@ -51,7 +64,7 @@ class ReliableReceiver(ReceiverSession):
         self.credit = ReceiveCredit(host.limits.window)
         self.key = key_of(self.channel, self.slot, session)
         """What the headers of all its frames have in common."""
-        self._plain_start = start_of(frames.RELIABLE | (frames.HIGH if self.high else 0))
+        self._plain_start = start_of(RELIABLE | (frames.HIGH if self.high else 0))
         self._fragment_start = self._plain_start | frames.FRAGMENT
         self._partial: _Partial | None = None
         self.read_confirm = 0
@@ -106,7 +119,7 @@ class ReliableReceiver(ReceiverSession):
     ) -> tuple[int, int]:
         """Take frames, one behind the other, where nothing is out of the ordinary; see `Receivers.plain_run`.
 
-        These are whole messages, and fragments of messages of known length. `start`, `length` and `sequence` are those
+        These are whole messages, or fragments of messages of known length. `start`, `length` and `sequence` are those
         of the frame at `offset`.
         """
         host, credit, partial = self._host, self.credit, self._partial
@@ -115,76 +128,93 @@ class ReliableReceiver(ReceiverSession):
             self.ended
             or self.receiver is None
             or (self._unread and not self._is_readable())
-            or (partial is not None and (partial.stream is not None or partial.confirm))
             or host.bytes_buffered + size - offset > host.limits.receive_memory
         ):
             return 0, offset
-        whole, part, key = self._plain_start, self._fragment_start, self.key
-        private = start == whole | frames.PRIVATE
-        if private:
-            whole = start
-        begin, stop = offset, min(size, offset + credit.announced - credit.received)
-        last_header = size - frames.DATA_HEADER
-        last = self.last_sequence
         plain = self._plain
-        put = plain.append
         before = len(plain)
-        count = fragments = bytes_put = 0
-        while (end := offset + length) <= stop:
-            if start == whole:
-                if partial is not None or sequence <= last or length < frames.DATA_HEADER:
-                    break
-                put(Message(sequence, packet[offset + frames.DATA_HEADER : end], _NO_METADATA, private))
-                last = sequence
-                bytes_put += length - frames.DATA_HEADER
-            elif start == part:
-                payload_size = length - frames.FRAGMENT_HEADER
-                if payload_size <= 0:
-                    break
-                place, total = unpack_fragment(packet, offset + frames.DATA_HEADER)
-                if partial is None:
-                    # A first fragment is not the last one, and carries less than all.
-                    if place or sequence <= last or not payload_size < total <= host.limits.largest_message:
-                        break
-                    partial = _Partial(ReliableAssembly(sequence, Fragment(0, total)), _NO_METADATA, frames.RELIABLE)
-                    last = sequence
-                elif sequence != last or not partial.assembly.fits(place, total, payload_size):
-                    break
-                # A view spares a copy until the message is joined; but a small one must not keep a large packet.
-                payload: bytes | memoryview = packet[offset + frames.FRAGMENT_HEADER : end]
-                if 2 * payload_size > size:
-                    payload = memoryview(packet)[offset + frames.FRAGMENT_HEADER : end]
-                partial.assembly.put(payload)
-                partial.wire += length
-                fragments += 1
-                if place >= frames.LAST_BIT:
-                    put(Message(sequence, partial.assembly.join(), partial.metadata, partial.private))
-                    bytes_put += total
-                    self._plain_extra[sequence] = partial.wire - total - frames.DATA_HEADER
-                    partial = None
-            else:
-                break
-            count += 1
-            offset = end
-            if offset > last_header:
-                break
-            start, length, next_key, sequence = unpack_header(packet, offset)
-            if next_key != key:
-                break
+        stop = min(size, offset + credit.announced - credit.received)
+        if start & ~PRIVATE == self._plain_start:
+            if partial is not None:
+                return 0, offset
+            count, end = self._take_whole(start, length, sequence, packet, offset, stop)
+            held = end - offset - count * DATA_HEADER
+            self._plain_bytes += held
+        elif start == self._fragment_start:
+            if partial is not None and (partial.stream is not None or partial.confirm):
+                return 0, offset
+            count, end = self._take_fragments(length, sequence, packet, offset, stop)
+            held = end - offset - count * FRAGMENT_HEADER
+        else:
+            return 0, offset
         if count:
-            self._partial = partial
-            self.last_sequence = last
-            self._plain_bytes += bytes_put
             self.active_at = now
-            taken = offset - begin
-            held = taken - count * frames.DATA_HEADER - fragments * frames.FRAGMENT_BLOCK
             self.bytes_buffered += held
             host.bytes_buffered += held
-            credit.receive(taken)
-            if not credit.look_at or (partial is not None and credit.is_low):
+            credit.receive(end - offset)
+            if not credit.look_at or (not plain and credit.is_low):
                 host.owe_credit(self)
             if not before and plain and not self._unread:
                 self._tell_readable()
+        return count, end
+
+    def _take_whole(
+        self, start: int, length: int, sequence: int, packet: bytes, offset: int, stop: int
+    ) -> tuple[int, int]:
+        """Take whole messages that end before `stop`. Returns how many, and where they end."""
+        put, key = self._plain.append, self.key
+        private = bool(start & PRIVATE)
+        last_header = len(packet) - DATA_HEADER
+        last, count = self.last_sequence, 0
+        while sequence > last and (end := offset + length) <= stop and length >= DATA_HEADER:
+            put(Message(sequence, packet[offset + DATA_HEADER : end], _NO_METADATA, private))
+            count += 1
+            last = sequence
+            offset = end
+            if offset > last_header:
+                break
+            next_start, length, next_key, sequence = unpack_header(packet, offset)
+            if next_start != start or next_key != key:
+                break
+        self.last_sequence = last
+        return count, offset
+
+    def _take_fragments(self, length: int, sequence: int, packet: bytes, offset: int, stop: int) -> tuple[int, int]:
+        """Take fragments that end before `stop`. Returns how many, and where they end."""
+        size = len(packet)
+        partial, last, count = self._partial, self.last_sequence, 0
+        while (end := offset + length) <= stop and (payload_size := length - FRAGMENT_HEADER) > 0:
+            place, total = unpack_fragment(packet, offset + DATA_HEADER)
+            if partial is not None:
+                assembly = partial.assembly
+                if sequence != last or not assembly.fits(place, total, payload_size):
+                    break
+            # A first fragment is not the last one, and carries less than all.
+            elif place or sequence <= last or not payload_size < total <= self._host.limits.largest_message:
+                break
+            else:
+                assembly = ReliableAssembly(sequence, total)
+                partial = _Partial(assembly, _NO_METADATA, RELIABLE)
+                last = sequence
+            # A view spares a copy until the message is joined; but a small one must not keep a large packet.
+            if 2 * payload_size > size:
+                assembly.put(memoryview(packet)[offset + FRAGMENT_HEADER : end], payload_size)
+            else:
+                assembly.put(packet[offset + FRAGMENT_HEADER : end], payload_size)
+            partial.wire += length
+            if place >= LAST_BIT:
+                self._plain.append(Message(sequence, assembly.join(), partial.metadata, partial.private))
+                self._plain_bytes += total
+                self._plain_extra[sequence] = partial.wire - total - DATA_HEADER
+                partial = None
+            count += 1
+            offset = end
+            if offset + FRAGMENT_HEADER > size:
+                break
+            start, length, key, sequence = unpack_header(packet, offset)
+            if start != self._fragment_start or key != self.key:
+                break
+        self._partial, self.last_sequence = partial, last
         return count, offset
 
     def _begin(self, frame: Data, now: int) -> None:
@@ -210,11 +240,11 @@ class ReliableReceiver(ReceiverSession):
         self.last_sequence = frame.sequence
         self._ensure_receiver(now)
         if fragment is None:
-            private, confirm = bool(frame.flags & frames.PRIVATE), bool(frame.flags & frames.CONFIRM)
+            private, confirm = bool(frame.flags & PRIVATE), bool(frame.flags & frames.CONFIRM)
             self._hold(len(frame.payload))
             self._put(Unread(Message(frame.sequence, frame.payload, metadata, private), frame.length, confirm=confirm))
             return
-        partial = self._partial = _Partial(ReliableAssembly(frame.sequence, fragment), metadata, frame.flags)
+        partial = self._partial = _Partial(ReliableAssembly(frame.sequence, fragment.total), metadata, frame.flags)
         if partial.assembly.is_stream:
             message = Message(frame.sequence, b"", metadata, partial.private, is_stream=True)
             partial.stream = Unread(message, 0, confirm=partial.confirm)
@@ -297,9 +327,7 @@ class ReliableReceiver(ReceiverSession):
         self.bytes_read += size
         self.bytes_buffered -= size
         self._host.bytes_buffered -= size
-        self._consumed(
-            frames.DATA_HEADER + size + (self._plain_extra.pop(message.sequence, 0) if self._plain_extra else 0)
-        )
+        self._consumed(DATA_HEADER + size + (self._plain_extra.pop(message.sequence, 0) if self._plain_extra else 0))
         return message
 
     def read_plain(self, now: int) -> list[Message]:
@@ -308,7 +336,7 @@ class ReliableReceiver(ReceiverSession):
             return []
         messages = list(self._plain)
         size = self._plain_bytes
-        wire = size + len(messages) * frames.DATA_HEADER
+        wire = size + len(messages) * DATA_HEADER
         if self._plain_extra:
             wire += sum(self._plain_extra.values())
             self._plain_extra.clear()

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from callchannel.core.errors import ErrorCode
 from callchannel.core.fragments import FragmentFault, LossyAssembly, ReliableAssembly
-from callchannel.core.frames import Fragment
+from callchannel.core.frames import ABORT_BIT, LAST_BIT, MAX_INDEX, Fragment
 
 
 def reliable(fragments: list[tuple[Fragment, bytes]]) -> tuple[ReliableAssembly, bool]:
     """Put fragments together; whether the last of them was the message's last."""
-    assembly, last = ReliableAssembly(1, fragments[0][0]), False
+    assembly, last = ReliableAssembly(1, fragments[0][0].total), False
     for fragment, payload in fragments:
         last = assembly.add(fragment, payload)
     return assembly, last
@@ -53,7 +53,7 @@ fragments = st.builds(
 @given(st.lists(st.tuples(fragments, st.binary(max_size=4)), max_size=8))
 def test_property_reliable_against_a_model(steps: list[tuple[Fragment, bytes]]) -> None:
     """CC-FRAG-045 to 051: SEQUENCE for a gap, then FRAGMENT for what contradicts."""
-    assembly = ReliableAssembly(1, Fragment(0, 6))
+    assembly = ReliableAssembly(1, 6)
     received = b""
     for index, (fragment, payload) in enumerate(steps):
         assert assembly.next_index == index
@@ -81,10 +81,30 @@ def test_property_reliable_against_a_model(steps: list[tuple[Fragment, bytes]]) 
             return
 
 
-def test_reliable_message_begins_with_fragment_0() -> None:
-    with pytest.raises(FragmentFault) as caught:
-        ReliableAssembly(1, Fragment(1, 5))
-    assert caught.value.code == ErrorCode.SEQUENCE
+@given(st.lists(st.integers(1, 4), max_size=4), st.integers(0, 2), st.integers(0, 6), st.sampled_from([0, 1, 2]))
+def test_property_fits_is_what_add_takes(sizes: list[int], ahead: int, size: int, bits: int) -> None:
+    assembly = ReliableAssembly(1, 8)
+    for part in sizes:
+        if assembly.received + part < 8:
+            assembly.add(Fragment(assembly.next_index, 8), bytes(part))
+    index = assembly.next_index + ahead - 1 if ahead or assembly.next_index else 0
+    last, abort = bits == 1, bits == 2
+    place = index | (LAST_BIT if last else 0) | (ABORT_BIT if abort else 0)
+    fits = assembly.fits(place, 8, size)
+    assert not assembly.fits(place, 9, size)
+    try:
+        assembly.add(Fragment(index, 8, last=last, abort=abort), bytes(size))
+    except FragmentFault:
+        assert not fits
+    else:
+        assert fits is not abort  # what aborts takes the long way
+
+
+def test_fits_not_where_the_last_index_ends_nothing() -> None:
+    assembly = ReliableAssembly(1, 8)
+    assembly.next_index = MAX_INDEX
+    assert not assembly.fits(MAX_INDEX, 8, 7)
+    assert assembly.fits(MAX_INDEX | LAST_BIT, 8, 8)
 
 
 def test_chunks_are_handed_out_once() -> None:

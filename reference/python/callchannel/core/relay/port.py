@@ -130,6 +130,10 @@ class Port:
 
     # --- Host of the link: writing -------------------------------------------------------------------------------
 
+    def link_waits(self, link: Link) -> bool:
+        """Whether something may have to be written beside data."""
+        return self.attention
+
     def link_control(self, link: Link, now: int) -> bytes | None:
         """ROSTER, REFUSE, FAIL, and RECEIPT before FAIL."""
         return self.feed.peek() or self._outbox.peek()
