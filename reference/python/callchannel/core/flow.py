@@ -48,8 +48,8 @@ class ReceiveCredit:
 
     def receive(self, length: int) -> None:
         """So many bytes have come."""
-        self.received += length
-        if self.is_tight:
+        received = self.received = self.received + length
+        if self.announced - received < RELIABLE_PACKET:  # it is tight
             self.look_at = 0
 
     def announce(self, limit: int) -> None:

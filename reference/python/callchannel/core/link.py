@@ -415,12 +415,11 @@ class Link:
         self._heard_at = now
         size = len(packet)
         is_reliable = lane is _RELIABLE
-        place = 0 if is_reliable else 1
-        self.statistics.packets_received[place] += 1
-        self.statistics.bytes_received[place] += size
-        transport = self.transport
+        counters, place = self.statistics, 0 if is_reliable else 1
+        counters.packets_received[place] += 1
+        counters.bytes_received[place] += size
+        transport, counting = self.transport, self.counting
         may_be_plain = is_reliable and self.is_active
-        counting = self.counting
         plain = 0
         try:
             if not 0 < size <= LOSSY_PACKET:

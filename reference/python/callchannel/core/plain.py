@@ -16,6 +16,7 @@ from callchannel.core.composing import WORTH_CUTTING
 from callchannel.core.frames import (
     DATA_HEADER,
     FRAGMENT,
+    FRAGMENT_BLOCK,
     FRAGMENT_HEADER,
     LAST_BIT,
     pack_fragment_header,
@@ -99,12 +100,15 @@ class PlainQueue:
         if self.offset and self._recipients != recipients:
             begin += 1  # the first message is noted apart, with those whom it began for
         while waiting and budget > 0:
-            head = room - RELIABLE_PACKET + BUNDLE_HEAD  # how much may be written until `small` is the room
-            small = bundle_room(room, bundle)
+            if room == RELIABLE_PACKET:
+                head, small = BUNDLE_HEAD, bundle
+            else:
+                head = room - RELIABLE_PACKET + BUNDLE_HEAD  # how much may be written until `small` is the room
+                small = bundle_room(room, bundle)
             bound = room if room < allowed else allowed
             parts: list[bytes | memoryview] = []
             put = parts.append
-            size = headers = 0
+            size = fragments = 0
             while waiting and size < limit:
                 payload = take()
                 length = len(payload) + DATA_HEADER
@@ -112,7 +116,6 @@ class PlainQueue:
                 if grown <= bound:
                     put(pack_header(start, length, key, sequence))
                     put(payload)
-                    headers += DATA_HEADER
                     sequence += 1
                 elif length <= RELIABLE_PACKET:
                     waiting.appendleft(payload)
@@ -142,7 +145,7 @@ class PlainQueue:
                             self._recipients = recipients
                         waiting.appendleft(payload)
                     put(memoryview(payload)[offset:end])
-                    headers += FRAGMENT_HEADER
+                    fragments += 1
                 size = grown
                 if only_one:
                     break
@@ -150,8 +153,9 @@ class PlainQueue:
                     bound = small if small < allowed else allowed
             if not parts:
                 break
-            self.written += size - headers
-            runs.append((b"".join(parts), len(parts) // 2, sequence - 1))
+            count = len(parts) // 2
+            self.written += size - count * DATA_HEADER - fragments * FRAGMENT_BLOCK
+            runs.append((b"".join(parts), count, sequence - 1))
             budget -= size
             allowed -= size
             limit -= size

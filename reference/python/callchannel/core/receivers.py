@@ -14,13 +14,11 @@ from callchannel.core.errors import DropCounter, ErrorCode, ReceiverClosed, Stre
 from callchannel.core.events import Event
 from callchannel.core.frames import (
     CONTROL_LENGTH,
-    DATA_HEADER,
     Close,
     Credit,
     Data,
     Fail,
     Receipt,
-    unpack_header,
 )
 from callchannel.core.limits import LINGER, LOSSY_PARTIAL_TIME, TOMBSTONE, Limits
 from callchannel.core.lossy_receiver import LossyReceiver
@@ -75,7 +73,7 @@ class Receivers:
         self.emit = host.emit
         self._host = host
         self._sessions: dict[tuple[int, int], ReliableReceiver | LossyReceiver] = {}
-        self._by_key: dict[int, ReliableReceiver] = {}
+        self.by_key: dict[int, ReliableReceiver] = {}
         """Reliable sessions by what the headers of their frames have in common."""
         self._of_slot: dict[int, dict[int, ReliableReceiver | LossyReceiver]] = {}
         self._newest: dict[int, dict[int, int]] = {}
@@ -95,22 +93,6 @@ class Receivers:
 
     def __len__(self) -> int:
         return len(self._sessions)
-
-    # --- the short way -----------------------------------------------------------------------------------------
-
-    def plain_run(self, packet: bytes, offset: int, now: int) -> tuple[int, int]:
-        """Take plain messages of one session; see `link.Host.link_received_plain`.
-
-        Plain is: of a session that is known and open, in order, with credit, and nothing partial. What this does is
-        what `data` would do; a test compares them.
-        """
-        if len(packet) - offset < DATA_HEADER:
-            return 0, offset
-        start, length, key, sequence = unpack_header(packet, offset)
-        session = self._by_key.get(key)
-        if session is None:
-            return 0, offset
-        return session.plain_run(start, length, sequence, packet, offset, now)
 
     # --- from the wire -----------------------------------------------------------------------------------------
 
@@ -212,7 +194,7 @@ class Receivers:
         session.serial = self._serial
         self._sessions[session.slot, session.session] = session
         if isinstance(session, ReliableReceiver):
-            self._by_key[session.key] = session
+            self.by_key[session.key] = session
         self._of_slot.setdefault(session.slot, {})[session.session] = session
 
     def _add(self, session: ReliableReceiver | LossyReceiver, now: int) -> None:
@@ -235,7 +217,7 @@ class Receivers:
         if self._sessions.get(key) is session:
             del self._sessions[key]
             if isinstance(session, ReliableReceiver):
-                del self._by_key[session.key]
+                del self.by_key[session.key]
             of_slot = self._of_slot[session.slot]
             del of_slot[session.session]
             if not of_slot:

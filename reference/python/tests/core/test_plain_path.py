@@ -56,7 +56,7 @@ class Pair:
         self.receivers: list[int] = []
         if long_way:
             for end in self.ends:
-                end._receivers.plain_run = lambda packet, offset, now: (0, offset)  # type: ignore[method-assign]
+                end.link_received_plain = lambda link, packet, offset, now: (0, offset)  # type: ignore[method-assign]
         self.connect()
         ann = self.ends[0]
         for options in (
