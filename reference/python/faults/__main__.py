@@ -92,6 +92,8 @@ def show(results: Sequence[Result], output: Output) -> None:
     for result in results:
         for text in result.not_run:
             output.line(f"{result.scenario}: not run: {text}")
+        for text in result.notes:
+            output.line(text)
     for result in results:
         count = len(result.faults)
         told = f"{count} fault{'s' if count > 1 else ''}" if count else "everything is as it has to be"

@@ -66,7 +66,8 @@ async def run(options: Options, output: Output) -> Result:
         stage.view.told(f"ann was killed at {arrived['bob']:,} bytes of a file; she was given up after {seconds:.1f} s")
         verdicts = {name: await task for name, task in sends.items()}
         await stage.until(
-            lambda: all(stage.noted(name, "incomplete", id=file.id) for name in ("bob", "carol")), "the file is given up"
+            lambda: all(stage.noted(name, "incomplete", id=file.id) for name in ("bob", "carol")),
+            "the file is given up",
         )
         for task in doomed:
             task.cancel()
@@ -83,7 +84,9 @@ async def run(options: Options, output: Output) -> Result:
                 }
             )
             wanted = [f"incomplete {file.id} ABORTED", "left LOST", "receiver_failed LOST"]
-            result.row(f"what {name} was told of ann, and of her file", ", ".join(told), ", ".join(wanted), told == wanted)
+            result.row(
+                f"what {name} was told of ann, and of her file", ", ".join(told), ", ".join(wanted), told == wanted
+            )
         seen = [item for item, by in stage.at if item == "ann.message"]
         result.row("who saw anything of ann's message, of many fragments", f"{len(seen)}", "0", not seen)
         for name, report in verdicts.items():

@@ -32,7 +32,9 @@ async def run(options: Options, output: Output) -> Result:
         async with namespaces((RELAY, *NAMES)) as spaces:
             netem = await has_netem()
             if not netem:
-                result.not_run.append("`tc netem`: this kernel does not have it; the forwarder loses and delays instead")
+                result.not_run.append(
+                    "`tc netem`: this kernel does not have it; the forwarder loses and delays instead"
+                )
             await _within(spaces, netem, options, output, result)
             left = tuple(spaces.values())
         known = await command("ip", "netns", "list")
@@ -43,14 +45,10 @@ async def run(options: Options, output: Output) -> Result:
     return result
 
 
-async def _within(
-    spaces: dict[str, Namespace], netem: bool, options: Options, output: Output, result: Result
-) -> None:
+async def _within(spaces: dict[str, Namespace], netem: bool, options: Options, output: Output, result: Result) -> None:
     far = spaces[RELAY].outside
     gates = {
-        name: Gates(
-            delay=0.0 if netem else DELAY, loss=0.0 if netem else LOSS, near=spaces[name].outside, far=far
-        )
+        name: Gates(delay=0.0 if netem else DELAY, loss=0.0 if netem else LOSS, near=spaces[name].outside, far=far)
         for name in NAMES
     }
     if netem:
@@ -83,7 +81,9 @@ async def _within(
             await asyncio.gather(sending, *flows, return_exceptions=True)
         rows = stage.ledger.rows()
         good = sum(row.ok for row in rows)
-        result.row(f"files of {file.size:,} bytes whose SHA-256 is the same, in {seconds:.1f} s", f"{good}", "2", good == 2)
+        result.row(
+            f"files of {file.size:,} bytes whose SHA-256 is the same, in {seconds:.1f} s", f"{good}", "2", good == 2
+        )
         lost, passed = (sum(getattr(gate, what) for gate in gates.values()) for what in ("lost", "passed"))
         if not netem:
             result.row(

@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -33,10 +33,10 @@ class Namespace:
         return ("ip", "netns", "exec", self.name)
 
 
-async def command(*arguments: str) -> str:
+async def command(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
     """Run a command. Raises `NotAllowed` when it fails."""
     process = await asyncio.create_subprocess_exec(
-        *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=environment
     )
     told, _ = await process.communicate()
     if process.returncode:

@@ -16,6 +16,7 @@ from callchannel.core.events import (
     LinkEnded,
     MessageFailed,
     ParticipantLeft,
+    ParticipantSuspended,
     RecipientFailed,
     SenderFailed,
 )
@@ -24,6 +25,9 @@ from callchannel.demo.participant import Command, Participant, describe
 from callchannel.demo.payloads import TICK, text, tick
 from callchannel.demo.talking import tell, wall_clock
 from faults.flows import TEXT, Flow
+
+FLOOD: Final = "application/x-callchannel-flood"
+"""The content type of messages that are read and thrown away."""
 
 MODES: Final = ("accepted", "delivered")
 """The confirm points of the flows of texts."""
@@ -49,6 +53,8 @@ class Counting(Measuring):
     async def _measure(self, receiver: DataChannelReceiver, message: Message) -> None:
         await self.reading.wait()
         name = message.name or ""
+        if message.content_type == FLOOD:
+            return
         if message.content_type != TEXT:
             await super()._measure(receiver, message)
             return
@@ -77,6 +83,7 @@ class Endpoint(Participant):
         super()._begin(call)
         call.on(LinkEnded, lambda event: tell("event", event="LinkEnded", code=error_name(event.code), at=wall_clock()))
         call.on(ParticipantLeft, self._left)
+        call.on(ParticipantSuspended, lambda event: tell("other", who=event.participant.identity))
 
     def _left(self, event: ParticipantLeft) -> None:
         tell("left", who=event.participant.identity, code=error_name(event.code), at=wall_clock())
@@ -170,6 +177,23 @@ class Endpoint(Participant):
             except CallChannelError as exc:
                 return {"verdict": "raised", "raised": describe(exc), "settled": _settled(exc)}
         return {"verdict": "confirmed", "reached": sorted(report.reached or ())}
+
+    async def do_flood(self, command: Command) -> None:
+        """Put many messages into many senders at once, or Lossy ones into one, and wait for nothing."""
+        data, to = bytes(command["bytes"]), command["to"] or None
+        if command["lossy"]:
+            sender = self.call.create_sender(reliability="lossy", to=to)
+            for number in range(command["count"]):
+                sender.send_nowait(data, content_type=FLOOD)
+                if number % 16 == 0:
+                    await asyncio.sleep(0)  # what is queued goes out in between, as fast as it can
+            return
+        for number in range(command["sessions"]):
+            sender = self.call.create_sender(to=to)
+            self.watch(f"{command['id']} {number}", sender)
+            for _ in range(command["count"]):
+                sender.send_nowait(data, content_type=FLOOD)
+            await asyncio.sleep(0)
 
     # --- having received ------------------------------------------------------------------------------------------
 

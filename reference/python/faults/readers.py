@@ -71,7 +71,9 @@ async def _stall(stage: Faults, result: Result, stall: int) -> None:
     for name in ("bob", "dan"):
         await stage.until(lambda name=name: stage.noted(name, "receiver_failed"), f"{name} is told")  # type: ignore[misc]
         told = [report["code"] for report, _ in stage.noted(name, "receiver_failed", sender="ann")]
-        result.row(f"what {name} was told of the file when reading again", ", ".join(told), "OVERRUN", told == ["OVERRUN"])
+        result.row(
+            f"what {name} was told of the file when reading again", ", ".join(told), "OVERRUN", told == ["OVERRUN"]
+        )
     failed = sorted((note["who"], note["code"]) for note, _ in stage.noted("ann", "told", event="RecipientFailed"))
     result.row(
         "what ann was told, of whom",

@@ -24,7 +24,9 @@ QUICK_WINDOW: Final = 3
 async def run(options: Options, output: Output) -> Result:
     """Run the scenario."""
     result = Result(scenario="relay")
-    await asyncio.gather(_restarted(options, output, result), _gone(options, output, result))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_restarted(options, output, result))
+        group.create_task(_gone(options, output, result))
     return result
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from callchannel.cli.output import Output
-from faults import cuts, endpoint_killed, lossy_networks, readers, relay_killed
+from faults import cuts, endpoint_killed, lossy_networks, memory, readers, relay_killed
 from faults.stage import Options, Result
 
 
@@ -26,4 +26,5 @@ SCENARIOS: Final[dict[str, Entry]] = {
     "endpoint": Entry("an endpoint killed in mid-message", endpoint_killed.run),
     "reader": Entry("readers that stop reading: a stopped process, and an application", readers.run),
     "networks": Entry("loss and delay between network namespaces, and an interface taken down", lossy_networks.run),
+    "memory": Entry("the memory of a relay under what makes it keep as much as it can", memory.run),
 }

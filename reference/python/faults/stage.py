@@ -70,6 +70,7 @@ class Result:
     faults: list[str] = field(default_factory=list)
     not_run: list[str] = field(default_factory=list)
     """What this machine does not allow, and why."""
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def row(self, what: str, measured: str, bound: str = "", ok: bool = True) -> None:
@@ -139,6 +140,12 @@ class Faults(Stage):
             limits=self.limits,
         )
 
+    async def figures(self) -> Report:
+        """What the relay counts now."""
+        future = self.hear("relay", "figures")
+        self.tell("relay", "figures")
+        return await self.patiently(future)
+
     def pid(self, name: str) -> int:
         """A process's number."""
         return self._children[name].pid
@@ -155,7 +162,7 @@ class Faults(Stage):
         kind = report["report"]
         if self._ending:
             return
-        if kind in LOOSE or kind in ("suspended", "resumed", "ended", "sending"):
+        if kind in LOOSE or kind in ("suspended", "resumed", "ended", "sending", "other"):
             self.notes.append((name, report, time.monotonic()))
         if kind in ("progress", "received"):
             self.at[report["id"], name] = report["bytes"]

@@ -32,7 +32,12 @@ async def relay(settings: Mapping[str, Any] | None = None) -> None:
         async for command in commands():
             if command["do"] == "figures":
                 figures = server.figures()
-                tell("figures", drops=dict(figures.drops), frames_forwarded=figures.frames_forwarded)
+                tell(
+                    "figures",
+                    drops=dict(figures.drops),
+                    frames_forwarded=figures.frames_forwarded,
+                    **{name: getattr(figures, name) for name in ("queued", "held", "given_up", "suspended", "connections")},
+                )
 
 
 def main() -> None:
