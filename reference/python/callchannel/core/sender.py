@@ -590,7 +590,7 @@ class SenderSession:
         """A message for which nothing is written after all; its number is spent. `reason`: of a Lossy drop."""
         if self.reliable:
             self._verdicts.check(message)
-            self._check_end()  # nothing was ever written, perhaps, and nothing is left (row S52)
+            self._after_news()  # there is room again; and nothing was ever written or is left, perhaps (row S52)
         else:
             self._drop(message, reason)
         return False
