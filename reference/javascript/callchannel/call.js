@@ -236,9 +236,13 @@ export class Call extends EventTarget {
 
     /**
      * Leaves: closes the senders, waits for what is on its way, says BYE. Resolves with the code that ended the link.
+     *
+     * A page that is unloaded has no time: on `pagehide`, leave with `{ wait: 0 }`, and what is not acknowledged is lost.
+     *
+     * @param {{ wait?: number }} [options] milliseconds to wait at most, `leave_time` by default
      */
-    leave() {
-        this.#driver.run((endpoint, now) => endpoint.leave(now));
+    leave({ wait } = {}) {
+        this.#driver.run((endpoint, now) => endpoint.leave(now, wait));
         if (this.#endpoint.state === "CONNECTING") this.#stop(Code.NONE);
         return this.ended;
     }

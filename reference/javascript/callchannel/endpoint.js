@@ -489,11 +489,12 @@ export class Endpoint {
      * Leaves the call: closes the senders, waits until all is acknowledged, for at most `leave_time`, and says BYE.
      *
      * @param {number} now
+     * @param {number} [wait] milliseconds, where `leave_time` is too long; 0: BYE at once
      */
-    leave(now) {
+    leave(now, wait) {
         this.#at(now, () => {
             this.#left = true;
-            this.#member?.link.leave(this.#now);
+            this.#member?.link.leave(this.#now, wait);
         });
     }
 

@@ -210,7 +210,10 @@ class Walk {
     meaning(field, value) {
         switch (field.name) {
             case "type":
-                return this.frame?.name ?? `unknown${value & 0x80 ? ", skipped" : ""}${value & 0x40 ? ", not counted" : ""}`;
+                return (
+                    this.frame?.name ??
+                    `unknown${value & 0x80 ? ", skipped" : ""}${value & 0x40 ? ", not counted" : ""}`
+                );
             case "flags":
                 return this.flags.join(" ") || "none";
             case "sender":

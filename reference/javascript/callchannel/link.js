@@ -364,8 +364,9 @@ export class Link {
      * The application leaves (L47, L48).
      *
      * @param {number} now
+     * @param {number} [wait] milliseconds that it waits at most, `leave_time` by default
      */
-    leave(now) {
+    leave(now, wait = this.#options.limits.leave_time) {
         if (this.leaving || this.state === "DEAD") return;
         this.leaving = true;
         if (this.state !== "ACTIVE") {
@@ -373,7 +374,11 @@ export class Link {
             return;
         }
         this.#host.drain(now);
-        this.#leave.set(now + this.#options.limits.leave_time * MS);
+        if (wait === 0) {
+            this.#finishLeaving(now);
+            return;
+        }
+        this.#leave.set(now + Math.min(wait, this.#options.limits.leave_time) * MS);
         this.checkDrained(now);
     }
 

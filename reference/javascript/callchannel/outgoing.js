@@ -252,7 +252,7 @@ export class Outgoing {
             return part;
         }
         const parts = [];
-        for (let missing = length; missing > 0; ) {
+        for (let missing = length; missing > 0;) {
             const chunk = /** @type {Uint8Array} */ (this.chunks.first);
             const part = chunk.subarray(this.offset, this.offset + missing);
             parts.push(part);

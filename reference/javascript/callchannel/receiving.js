@@ -9,6 +9,9 @@ import { concat, decodeText } from "./bytes.js";
 
 /** @typedef {import("./driver.js").Driver} Driver */
 
+/** How the size of a stream is told. */
+const SIZE = /;\s*size=(\d{1,15})\s*(?:;|$)/i;
+
 /** A message that was read, or a stream to read. */
 export class IncomingMessage {
     #receiver;
@@ -40,6 +43,13 @@ export class IncomingMessage {
     /** Whether its bytes come piece by piece, as they arrive. */
     get isStream() {
         return this.#source.kind === "stream";
+    }
+
+    /** Bytes that it has; of a stream, those that its sender announces, undefined if it does not. */
+    get size() {
+        if (this.#source.kind === "message") return this.#source.payload.length;
+        const announced = SIZE.exec(this.contentType ?? "")?.[1];
+        return announced === undefined ? undefined : Number(announced);
     }
 
     /** The bytes of a message that is no stream. @returns {Uint8Array} */

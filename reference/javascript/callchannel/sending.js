@@ -103,7 +103,8 @@ export class CallSender extends EventTarget {
     }
 
     /**
-     * Sends a file with its name and content type: a small one as a message, a larger one as a stream.
+     * Sends a file with its name and content type: a small one as a message, a larger one as a stream, whose size is
+     * told as a parameter of the content type.
      *
      * @param {Blob} file
      * @param {MessageOptions & { progress?: (written: number, size: number) => void }} [options]
@@ -114,12 +115,13 @@ export class CallSender extends EventTarget {
         const name = "name" in file && typeof file.name === "string" && file.name !== "" ? { name: file.name } : {};
         const type = file.type === "" ? {} : { contentType: file.type };
         const described = { ...name, ...type, ...options };
+        const { contentType = "application/octet-stream" } = described;
         if (file.size <= SMALL_FILE) {
             const sent = await this.send(await file.arrayBuffer(), described);
             progress?.(file.size, file.size);
             return sent;
         }
-        const stream = await this.openStream(described);
+        const stream = await this.openStream({ ...described, contentType: `${contentType};size=${file.size}` });
         const reader = file.stream().getReader();
         let written = 0;
         try {

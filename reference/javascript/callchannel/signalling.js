@@ -101,7 +101,8 @@ export class Signalling {
         this.#fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
         const path = base.pathname.replace(/\/$/, "");
         this.#resource = new URL(`${base.origin}${path}/calls/${options.call}`);
-        if (options.identity !== undefined) this.#resource.searchParams.set("identity", options.identity);
+        // CC-SIG-036: percent-encoded. As a form would, URLSearchParams writes + for a space, which stays one there.
+        if (options.identity !== undefined) this.#resource.search = `?identity=${encodeURIComponent(options.identity)}`;
     }
 
     /**

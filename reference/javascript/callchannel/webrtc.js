@@ -16,6 +16,8 @@ import { viewOf } from "./bytes.js";
 
 /** How much is kept before the application attaches (CC-RTC-013). */
 const EARLY = 65536;
+/** How often a connection is looked at: one that its own side closes tells nothing. Milliseconds. */
+const WATCH = 500;
 /** How long draining and closing may take (CC-RTC-029, 030). */
 const PATIENCE = 5000;
 
@@ -38,6 +40,8 @@ export class RtcTransport {
     #closing = false;
     /** @type {[EventTarget, string, (event: any) => void][]} */
     #listening = [];
+    /** @type {ReturnType<typeof setInterval>} */
+    #watch;
 
     /**
      * @param {RTCPeerConnection} connection
@@ -53,6 +57,11 @@ export class RtcTransport {
             // A connection that is disconnected may recover: silence decides (CC-RTC-011).
             if (connection.connectionState === "failed" || connection.connectionState === "closed") this.#lost();
         });
+        // When the application closes its own connection, neither that nor its channels tell any event.
+        this.#watch = setInterval(() => {
+            if (connection.connectionState === "closed") this.#lost();
+        }, WATCH);
+        if (typeof this.#watch === "object") this.#watch.unref();
     }
 
     /**
@@ -172,6 +181,7 @@ export class RtcTransport {
 
     #release() {
         inUse.delete(this.#connection);
+        clearInterval(this.#watch);
         for (const [target, type, act] of this.#listening.splice(0)) target.removeEventListener(type, act);
     }
 

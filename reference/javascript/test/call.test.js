@@ -108,7 +108,11 @@ test("a file arrives as a stream with its name and type, and progress is told", 
     const sending = ann.createSender().sendFile(file, { progress: (written) => progress.push(written) });
     const from = await receiver(bob);
     for await (const message of from) {
-        assert.deepEqual([message.isStream, message.name, message.contentType], [true, "chart.png", "image/png"]);
+        assert.deepEqual(
+            [message.isStream, message.name, message.contentType],
+            [true, "chart.png", "image/png;size=3000000"],
+        );
+        assert.equal(message.size, 3_000_000);
         assert.deepEqual(await message.bytes(), content);
         break;
     }
@@ -121,7 +125,7 @@ test("a small file is one message", async () => {
     const { ann, bob, end } = await pair();
     await ann.createSender().sendFile(new Blob(["tiny"], { type: "text/plain" }));
     const message = (await receiver(bob)).read();
-    assert.deepEqual([message?.isStream, await message?.text()], [false, "tiny"]);
+    assert.deepEqual([message?.isStream, message?.size, await message?.text()], [false, 4, "tiny"]);
     await end();
 });
 
@@ -298,4 +302,16 @@ test("participants are told: the peer is suspended, resumed, and leaves", async 
     await ann.leave();
     await bob.ended;
     assert.deepEqual(told, ["participantsuspended ann", "participantresumed ann", "participantleft ann"]);
+});
+
+test("a page that is unloaded leaves at once, with BYE, whatever waits (9.11)", async () => {
+    const { ann, bob } = await pair();
+    const left = new Promise((resolve) => bob.addEventListener("ended", (event) => resolve(event)));
+    const sending = ann.createSender().send(new Uint8Array(2_000_000)); // more than the window, and Bob does not read
+    await receiver(bob);
+    void ann.leave({ wait: 0 });
+    assert.equal(ann.state, "DEAD");
+    await assert.rejects(sending, { code: Code.LINK_LOST });
+    const { detail } = /** @type {any} */ (await left);
+    assert.deepEqual([detail.code, detail.byPeer], [Code.LEFT, true]);
 });

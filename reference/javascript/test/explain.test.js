@@ -21,7 +21,10 @@ test("a frame with all blocks, field by field", () => {
     });
     const rows = table(encodeFrame(frame));
     for (const row of ["type 1 DATA", "channel 7", "sender 2 slot 2", "session 5", "payload  2 bytes, “hi”"]) {
-        assert.ok(rows.some((found) => found.startsWith(row)), `${row} in ${rows.join("; ")}`);
+        assert.ok(
+            rows.some((found) => found.startsWith(row)),
+            `${row} in ${rows.join("; ")}`,
+        );
     }
     assert.ok(rows.some((row) => row.endsWith("slots 1, 3")));
     assert.ok(rows.some((row) => row.includes("NAME") || row.includes("name")));

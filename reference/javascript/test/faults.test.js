@@ -719,7 +719,10 @@ test("Lossy: a message whose block has grown until it is written is dropped (CC-
         [new Uint8Array(1110), true],
     ])) {
         const script = new Script().join(["bob", "carol", ...Array.from({ length: 40 }, (_, at) => `p${at}`)]);
-        const options = { recipients: { except: ["bob"] }, extensions: [{ type: 0x7001, mustUnderstand: false, value }] };
+        const options = {
+            recipients: { except: ["bob"] },
+            extensions: [{ type: 0x7001, mustUnderstand: false, value }],
+        };
         const sender = script.open({ reliability: "lossy" });
         script.ann.send(sender, new Uint8Array(1), /** @type {any} */ (options), script.now);
         // Bob's second device is in another word of the bitmap: the block grows by six bytes.

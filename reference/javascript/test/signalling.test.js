@@ -96,10 +96,10 @@ test("plain HTTP is for loopback addresses, unless the application says otherwis
 test("open mode: the identity goes into the query", async () => {
     const { signalling, requests } = client([new Response("v=0", { status: 201, headers: { Location: "/c/1" } })], {
         token: undefined,
-        identity: "ann & co",
+        identity: "ann & co+",
     });
     await signalling.offer("v=0");
-    assert.equal(requests[0].url, "https://relay.example/calls/standup?identity=ann+%26+co");
+    assert.equal(requests[0].url, "https://relay.example/calls/standup?identity=ann%20%26%20co%2B");
 });
 
 test("problems are told by the last column of 13.10, unknown ones by their status", async () => {

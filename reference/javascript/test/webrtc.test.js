@@ -124,6 +124,17 @@ test("down: the reliable channel closes, or the connection has failed; not when 
     assert.deepEqual(second.told, ["down"]);
 });
 
+test("down: the application has closed its own connection, which tells no event", async (context) => {
+    context.mock.timers.enable({ apis: ["setInterval"] });
+    const { connection, told, attach } = await opened();
+    attach();
+    context.mock.timers.tick(500);
+    assert.deepEqual(told, []);
+    connection.connectionState = "closed";
+    context.mock.timers.tick(500);
+    assert.deepEqual(told, ["down"]);
+});
+
 test("closing drains, closes the channels, and leaves a connection that the application owns", async () => {
     const { connection, transport, reliable, told, attach } = await opened();
     attach();

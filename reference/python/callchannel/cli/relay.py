@@ -13,6 +13,7 @@ from callchannel.server.settings import SETTINGS
 
 _EPILOG: Final = """examples:
   callchannel relay --open
+  callchannel relay --open --page
   callchannel relay --key-file token.key --port 8443 --host 0.0.0.0 \\
       --tls-certificate tls.pem --tls-key tls.key --origin https://app.example
   callchannel relay --config relay.toml --set limits.resume_window=60000
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--origin", action="append", metavar="ORIGIN", help="origin whose pages may connect; repeatable"
     )
+    parser.add_argument("--page", action="store_true", help="serve the page for people, too: join a call in a browser")
     parser.add_argument("--json", action="store_true", help="write the log as JSON Lines")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; repeatable")
     parser.add_argument("--list-settings", action="store_true", help="list all settings, and leave")
@@ -75,6 +77,7 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
         "admission.key_file": arguments.key_file,
         "admission.key_env": arguments.key_env,
         "admission.open": arguments.open or None,
+        "http.page": arguments.page or None,
         "log.format": "json" if arguments.json else None,
     }
     return found | {key: value for key, value in given.items() if value is not None}

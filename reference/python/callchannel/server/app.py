@@ -71,7 +71,8 @@ class Signalling:
                 config.keys, issuer=config["admission.issuer"] or None, limits=config.signalling, clock=time_of_day
             )
         )
-        self._origins = frozenset(config["http.origins"])
+        self.origins = frozenset(config["http.origins"])
+        """Origins whose pages may connect, in lower case."""
         self._path: str = config["http.path"]
         self.ledger = Ledger(config.signalling, connections=config["server.connections"], calls=config["server.calls"])
         self.offers: Counter[str] = Counter()
@@ -83,7 +84,7 @@ class Signalling:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
         origin = request.headers.get("Origin")
-        is_allowed = origin is not None and ("*" in self._origins or origin.lower() in self._origins)
+        is_allowed = origin is not None and ("*" in self.origins or origin.lower() in self.origins)
         try:
             response = await self._answer(request, is_allowed)
         except Problem as problem:
@@ -246,9 +247,9 @@ class Signalling:
 
     def _allow(self, response: web.StreamResponse, origin: str) -> None:
         """Let a page of an allowed origin read the response (CC-SIG-063)."""
-        response.headers["Access-Control-Allow-Origin"] = "*" if "*" in self._origins else origin
+        response.headers["Access-Control-Allow-Origin"] = "*" if "*" in self.origins else origin
         response.headers["Access-Control-Expose-Headers"] = EXPOSED
-        if "*" not in self._origins:
+        if "*" not in self.origins:
             response.headers["Vary"] = "Origin"
 
     def _count(self, request: web.BaseRequest, result: str) -> None:

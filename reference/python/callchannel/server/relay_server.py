@@ -34,6 +34,8 @@ from callchannel.server.http import BoundedServer, begun
 from callchannel.server.logs import configure_logging, note
 from callchannel.server.metrics import CONTENT_TYPE, Exposition, Figures
 from callchannel.server.rooms import RelayMachine, Room, Rooms
+from callchannel.web import Page
+from callchannel.web.page import FilesMissing
 
 HTTP_TIME: Final = 3.0
 """Seconds that requests which are being answered have when the server stops."""
@@ -54,6 +56,7 @@ class RelayServer:
             ice_servers=config["ice.relay_servers"],
         )
         self.signalling = Signalling(config, self.rooms, self.connections)
+        self._page: Page | None = None
         self._exposition = Exposition(self.figures)
         self._runners: list[web.ServerRunner] = []
         self._gone = Figures()
@@ -66,9 +69,12 @@ class RelayServer:
     @property
     def url(self) -> str:
         """The base of signalling on this machine."""
-        host = self.config["http.host"]
+        return f"{self._origin(self.config['http.host'])}{self.config['http.path']}"
+
+    def _origin(self, host: str) -> str:
         host = f"[{host}]" if ":" in host and not host.startswith("[") else host
-        return f"{'https' if self.config.uses_tls else 'http'}://{host}:{self.port}{self.config['http.path']}"
+        scheme, usual = ("https", 443) if self.config.uses_tls else ("http", 80)
+        return f"{scheme}://{host}" if self.port == usual else f"{scheme}://{host}:{self.port}"
 
     # --- beginning and end ------------------------------------------------------------------------
 
@@ -76,7 +82,13 @@ class RelayServer:
         """Listen. Raises `ConfigError` when that is not possible, and listens nowhere then."""
         config = self.config
         try:
+            if config["http.page"]:
+                self._page = self._make_page()
             self.port = await self._listen("http", self._handle, config.tls())
+            if self._page is not None:
+                # Names, and not whatever a request calls this host: a page elsewhere can have its name lead here.
+                hosts = {config["http.host"], *(("localhost", "127.0.0.1", "::1") if config.is_loopback else ())}
+                self.signalling.origins |= {self._origin(host.lower()) for host in hosts}
             if config["status.port"] >= 0:
                 self.status_port = await self._listen("status", self._handle_status, None)
         except BaseException:
@@ -89,6 +101,8 @@ class RelayServer:
                 logger, logging.WARNING, "plain HTTP beyond loopback: tokens are in the clear unless a proxy ends HTTPS"
             )
         note(logger, logging.INFO, "relay started", url=self.url, status_port=self.status_port)
+        if self._page is not None:
+            note(logger, logging.INFO, "page served", url=self.url + "/")
 
     async def stop(self) -> None:
         """Stop gracefully (section 10.13): refuse what is new, finish what was accepted, say BYE, close.
@@ -110,6 +124,12 @@ class RelayServer:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.stop()
+
+    def _make_page(self) -> Page:
+        try:
+            return Page(self.config["http.path"], is_open=self.config["admission.open"])
+        except FilesMissing as exc:
+            raise ConfigError("http.page", str(exc), "or turn http.page off") from None
 
     async def _listen(self, section: str, handler: Any, tls: Any) -> int:
         config = self.config
@@ -146,6 +166,8 @@ class RelayServer:
         begun(request)
         if self.status_port is None and request.path in ("/health", "/metrics"):
             return self._status(request)
+        if self._page is not None and (response := self._page.answer(request)) is not None:
+            return response
         return await self.signalling.handle(request)
 
     async def _handle_status(self, request: web.BaseRequest) -> web.StreamResponse:

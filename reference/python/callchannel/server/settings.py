@@ -133,6 +133,7 @@ SETTINGS: Final[dict[str, Setting]] = {
         Setting("http.tls_key", "", text, "file with the certificate's key, PEM"),
         Setting("http.allow_plain", False, truth, "plain HTTP beyond loopback, for a proxy in front that ends HTTPS"),
         Setting("http.origins", (), origins, "origins whose pages may connect; * for all"),
+        Setting("http.page", False, truth, "serve the page for people; its own origin may connect then"),
         Setting("http.connections", 1_000, whole(1, 1_000_000), "HTTP connections at a time"),
         Setting("http.request_time", 10, whole(1, 600), "seconds in which a request has to arrive"),
         Setting("admission.open", False, truth, "open mode: no tokens; for development, on loopback alone"),
