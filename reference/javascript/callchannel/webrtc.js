@@ -234,6 +234,7 @@ export function openTransport(connection, { lossy = true, owned = false, signal 
  */
 export function awaitTransport(connection, { owned = false, signal } = {}) {
     const transport = new RtcTransport(connection, owned);
+    const waiting = new AbortController();
     return new Promise((resolve, reject) => {
         /** @param {Event} event */
         const found = (event) => {
@@ -243,18 +244,18 @@ export function awaitTransport(connection, { owned = false, signal } = {}) {
             transport.use(lane, channel);
             if (transport.has("reliable") && transport.has("lossy"))
                 connection.removeEventListener("datachannel", found);
-            if (lane === "reliable") up(transport, channel, connection, signal).then(resolve, reject);
+            if (lane !== "reliable") return;
+            waiting.abort();
+            up(transport, channel, connection, signal).then(resolve, reject);
         };
         connection.addEventListener("datachannel", found);
-        signal?.addEventListener(
-            "abort",
-            () => {
-                connection.removeEventListener("datachannel", found);
-                void transport.close(false);
-                reject(new CallError(Code.CANCELLED));
-            },
-            { once: true },
-        );
+        const stop = () => {
+            connection.removeEventListener("datachannel", found);
+            void transport.close(false);
+            reject(new CallError(Code.CANCELLED));
+        };
+        if (signal?.aborted) stop();
+        signal?.addEventListener("abort", stop, { once: true, signal: waiting.signal });
     });
 }
 
@@ -273,6 +274,8 @@ export function laneOf({ label, protocol, ordered, maxRetransmits, maxPacketLife
 }
 
 /**
+ * Waits until the reliable lane is open. What the signal and the connection say later is no business of it.
+ *
  * @param {RtcTransport} transport
  * @param {RTCDataChannel} channel
  * @param {RTCPeerConnection} connection
@@ -280,25 +283,33 @@ export function laneOf({ label, protocol, ordered, maxRetransmits, maxPacketLife
  * @returns {Promise<RtcTransport>}
  */
 function up(transport, channel, connection, signal) {
+    const waiting = new AbortController();
+    const until = { signal: waiting.signal };
     return new Promise((resolve, reject) => {
+        const done = () => {
+            waiting.abort();
+            resolve(transport);
+        };
         /** @param {number} code */
         const fail = (code) => {
+            waiting.abort();
             void transport.close(false);
             reject(new CallError(code));
         };
-        if (signal?.aborted) fail(Code.CANCELLED);
-        else if (channel.readyState === "open") resolve(transport);
-        channel.addEventListener("open", () => resolve(transport), { once: true });
-        channel.addEventListener("close", () => fail(Code.TIMEOUT), { once: true });
-        signal?.addEventListener("abort", () => fail(Code.CANCELLED), { once: true });
-        connection.addEventListener("connectionstatechange", () => {
-            if (
-                channel.readyState !== "open" &&
-                (connection.connectionState === "failed" || connection.connectionState === "closed")
-            ) {
-                fail(Code.TIMEOUT);
-            }
-        });
+        if (signal?.aborted) return fail(Code.CANCELLED);
+        if (channel.readyState === "open") return done();
+        channel.addEventListener("open", done, until);
+        channel.addEventListener("close", () => fail(Code.TIMEOUT), until);
+        signal?.addEventListener("abort", () => fail(Code.CANCELLED), until);
+        connection.addEventListener(
+            "connectionstatechange",
+            () => {
+                if (connection.connectionState === "failed" || connection.connectionState === "closed") {
+                    fail(Code.TIMEOUT);
+                }
+            },
+            until,
+        );
     });
 }
 

@@ -162,6 +162,18 @@ test("a transport that never comes up: the connection fails, or nobody waits any
     await assert.rejects(waiting, { code: Code.CANCELLED });
 });
 
+test("a transport that is up stays up when the time for it is over", async () => {
+    const [left, right] = [new FakeConnection(), new FakeConnection()];
+    const late = new AbortController();
+    const accepting = awaitTransport(any(right), { signal: late.signal });
+    const opening = openTransport(any(left), { owned: true, signal: late.signal });
+    left.meet(right);
+    const [transport, other] = await Promise.all([opening, accepting]);
+    late.abort();
+    await Promise.resolve();
+    assert.deepEqual([transport.ready("reliable"), other.ready("reliable"), left.closed], [true, true, false]);
+});
+
 test("a call over two connections, beside a channel of the application's own", async () => {
     const [left, right] = [new FakeConnection(), new FakeConnection()];
     const own = left.createDataChannel("reliable", { protocol: "chat" });
