@@ -531,12 +531,13 @@ class Link:
         self._activate(now)
 
     def _receive_ack(self, received: int, now: int) -> None:
-        was_full = self.counting.is_full
+        counting = self.counting
+        was_full = self._parked or counting.is_full
         try:
-            self.counting.on_ack(received, now)
+            counting.on_ack(received, now)
         except CountMismatch as error:
             raise LinkFault(ErrorCode.PROTOCOL, str(error)) from None
-        if (was_full or self._parked) and not self.counting.is_full:  # a resumption can have made room, too
+        if was_full and not counting.is_full:  # a resumption can have made room, too
             parked, self._parked = self._parked, []
             for source in parked:
                 self.reliable_scheduler.add(source)

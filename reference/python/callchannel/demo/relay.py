@@ -36,7 +36,10 @@ async def relay(settings: Mapping[str, Any] | None = None) -> None:
                     "figures",
                     drops=dict(figures.drops),
                     frames_forwarded=figures.frames_forwarded,
-                    **{name: getattr(figures, name) for name in ("queued", "held", "given_up", "suspended", "connections")},
+                    **{
+                        name: getattr(figures, name)
+                        for name in ("queued", "held", "given_up", "suspended", "connections")
+                    },
                 )
 
 

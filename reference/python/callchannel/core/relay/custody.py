@@ -100,28 +100,32 @@ class Custody(Counting):
         self._told = received
         count = received - self.acked
         self.acked = received
-        self._cursor = max(self._cursor, received)
+        if received > self._cursor:  # noqa: PLR1730 - once for each ACK
+            self._cursor = received
         settled: list[Item] = []
         runs = self._runs
-        done = 0
+        offset = self._offset
+        done = freed = 0
         while count:
             items, size = runs[done]
-            left = len(items) - self._offset
+            left = len(items) - offset
             if count >= left:
-                covered = items[self._offset :] if self._offset else items
                 done += 1
-                self._offset = 0
+                covered = items[offset:] if offset else items
+                offset = 0
             else:
-                covered = items[self._offset : self._offset + count]
+                covered = items[offset : offset + count]
                 left = count
-                self._offset += count
+                offset += count
                 part = sum([len(item[0]) for item in covered])
                 runs[done] = (items, size - part)
                 size = part
-            self.unacked_bytes -= size
+            freed += size
             count -= left
-            if len(covered) == 1 and covered[0][1] is not None:
+            if left == 1 and covered[0][1] is not None:
                 settled.append(covered[0])  # only single frames have somebody to tell
+        self._offset = offset
+        self.unacked_bytes -= freed
         del runs[:done]
         for _, owner, mark in settled:
             assert owner is not None

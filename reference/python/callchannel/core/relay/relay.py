@@ -131,7 +131,9 @@ class Relay:
                 self._lobby.receive(transport, lane, packet, now)
         except Exception as error:
             self._fail_internally(transport, error, now)
-        self._finish(now)
+        call = self._call
+        if call.runs or call.doomed or call.stopping:
+            self._finish(now)
 
     def _fail_internally(self, transport: int, error: Exception, now: int) -> None:
         """A bug showed while a link was served: only that link ends (CC-SEC-021)."""
@@ -354,8 +356,7 @@ class Relay:
             self._fail_internally(transport, error, now)
             self._finish(now)
             packets = port.link.pull(transport, lane, budget, now)  # the BYE
-        for packet in packets:
-            self._bytes_written += len(packet)
+        self._bytes_written += sum(map(len, packets))
         self._packets_written += len(packets)
         if self._call.doomed:
             self._finish(now)

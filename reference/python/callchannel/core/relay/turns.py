@@ -148,8 +148,16 @@ class Turns:
         """Packets of data frames alone, until their bytes reach `budget`."""
         packets: list[bytes] = []
         limit = self._limit
-        while budget > 0 and (self._solo is not None or self._ring):
-            packet = self.write(limit, now)
+        while budget > 0:
+            solo = self._solo
+            if solo is None or solo.high or self._bursts:
+                packet = self.write(limit, now)
+            else:  # what `write` does where nobody else is ready, and there is no burst to remember
+                packet = solo.write_run(limit, self._bundle, now)
+                if not solo.in_turns and self._solo is solo:
+                    self._solo = None
+                if packet is None and self:
+                    continue
             if not packet:
                 break
             packets.append(packet)
