@@ -68,6 +68,23 @@ def test_every_file_is_listed_in_the_readme() -> None:
     assert set(re.findall(r"^\| \[([a-z]+\.json)\]", README, re.MULTILINE)) == set(DOCUMENTS)
 
 
+def test_the_examples_of_the_readme_are_vectors_and_show_every_kind_of_frame() -> None:
+    *whole, frames = (json.loads(text) for text in re.findall(r"^```json\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
+    assert len(whole) == 2
+    for vector in whole:
+        assert vector == (POSITIVE | NEGATIVE)[vector["id"]]
+    known = [frame for vector in POSITIVE.values() for frame in vector["frames"]]
+    assert [frame for frame in frames if frame not in known] == []
+    assert {frame["type"] for frame in frames} == {frame["type"] for frame in known}
+
+
+def test_files_about_data_hold_nothing_else() -> None:
+    for name in ("data.json", "fragments.json", "recipients.json", "extensions.json"):
+        for vector in DOCUMENTS[name]["vectors"]:
+            assert vector["hex"][:2] == "01", vector["id"]
+            assert {frame["type"] for frame in vector.get("frames", [])} <= {"DATA"}
+
+
 def test_ids_are_unique_and_begin_with_their_file() -> None:
     assert [name for name, count in Counter(vector["id"] for vector in VECTORS).items() if count > 1] == []
     for name, document in DOCUMENTS.items():

@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from callchannel.aio import outbox
 from callchannel.cli.main import COMMANDS, load
 from callchannel.core import errors
 from callchannel.server import load_config
+from callchannel.signalling import problems
 from callchannel_conformance import cli as conformance
 from tools.faults import ROOT
 from tools.tests.blocks import DocBlock, all_blocks, what_it_prints
@@ -36,7 +38,7 @@ NOT_RUN = {
 SECRETS = dict.fromkeys(
     ("RELAY_KEY", "RELAY_KEY_BEFORE", "TURN_SECRET"), "a key of at least thirty-two bytes, for tests"
 )
-ELSEWHERE = ("curl", "openssl", "source", "python3 -m venv", "python -m http.server")
+ELSEWHERE = ("curl", "openssl", "source", "python3 -m venv", "python -m http.server", "mkdir", "cd")
 """Programs of others that the pages call."""
 
 
@@ -91,8 +93,8 @@ def test_every_block_is_of_a_kind_that_is_tested() -> None:
 
 @pytest.mark.parametrize("block", of("python"), ids=lambda block: block.place)
 def test_python(block: DocBlock, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    if block.title == "adapter.py":
-        compile(block.text, block.place, "exec")  # it talks to the suite: see the tests of commands
+    if block.title in ("adapter.py", "chat.py"):
+        compile(block.text, block.place, "exec")  # it talks to somebody: see the tests of commands, and of the chat
         return
     text = block.text
     if RELAY in text:
@@ -102,6 +104,65 @@ def test_python(block: DocBlock, tmp_path: Path, request: pytest.FixtureRequest)
     assert (done.returncode, done.stderr) == (0, "")
     if expected := what_it_prints(block, BLOCKS):
         assert done.stdout == expected.text
+
+
+class Person:
+    """Somebody at a terminal with the tutorial's chat."""
+
+    def __init__(self, program: str, name: str, folder: Path) -> None:
+        (folder / "chat.py").write_text(program, "utf-8")
+        self.process = subprocess.Popen(
+            (sys.executable, "-W", "error", "chat.py", name),
+            cwd=folder,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
+        )
+        self._patience = threading.Timer(60, self.process.kill)
+        self._patience.start()
+
+    def __enter__(self) -> Person:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._patience.cancel()
+        self.process.kill()
+        self.process.__exit__(None, None, None)  # closes its pipes and waits
+
+    def types(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+
+    def sees(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().rstrip("\n")
+
+    def leaves(self) -> int:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self.process.wait(timeout=20)
+
+
+def test_the_chat_of_the_tutorial(relay: str, tmp_path: Path) -> None:
+    (block,) = [block for block in of("python") if block.title == "chat.py"]
+    program = block.text.replace(RELAY, relay)
+    with Person(program, "gil", tmp_path) as gil:
+        assert gil.sees() == "(in the call: gil)"
+        gil.types("anybody?")
+        assert gil.sees() == "(nobody else is here)"
+        with Person(program, "hal", tmp_path) as hal:
+            assert hal.sees() in ("(in the call: gil, hal)", "(in the call: hal, gil)")
+            assert gil.sees() == "(hal is here)"
+            gil.types("hello, Hal")
+            assert hal.sees() == "gil: hello, Hal"
+            hal.types("hello, Gil")
+            assert gil.sees() == "hal: hello, Gil"
+            assert hal.leaves() == 0
+        assert gil.sees() == "(hal has left)"
+        assert gil.leaves() == 0
 
 
 @pytest.mark.parametrize("block", of("js"), ids=lambda block: block.place)
@@ -180,6 +241,10 @@ def check_command(words: list[str]) -> None:
         folder, _, extra = target.partition("[")
         project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text("utf-8"))["project"]
         assert not extra or extra.rstrip("]") in project["optional-dependencies"]
+    elif program == "python" and rest[0].endswith(".py"):
+        assert any(block.title == rest[0] for block in BLOCKS), words
+    elif program == "cp":
+        assert (ROOT / rest[1]).is_dir(), words
     else:
         assert " ".join(words).startswith(ELSEWHERE), words
 
@@ -227,7 +292,7 @@ def test_every_exception_is_handled() -> None:
     named = set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE)) | {"FrameError", "CallChannelError"}
     public = {
         name
-        for module in (errors, outbox)
+        for module in (errors, outbox, problems)
         for name, item in vars(module).items()
         if isinstance(item, type) and issubclass(item, errors.CallChannelError)
     }
