@@ -507,6 +507,7 @@ class SenderSession:
         if self.reliable:
             self._verdicts.unsettled[sequence] = message
             if not message.recipients and self._host.peer_to_peer:
+                self._queued_bytes += len(message.payload)  # settling takes them off again
                 self._verdicts.check(message)  # CC-PEER-011: nobody to write to
                 return sequence
         queue = self._queue
