@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ import callchannel
 from callchannel.aio.transport import HIGH_WATER
 from callchannel.cli.output import Output
 from callchannel.core.limits import RELIABLE_PACKET, Limits
-from callchannel.demo.talking import Report
+from callchannel.demo.stage import StageFailed
 from callchannel.server.guard import FLIGHT, HELD
 from callchannel.signalling.tokens import issue_token
 from faults.namespaces import command
@@ -158,7 +158,7 @@ async def _few_suspended(options: Options, output: Output, result: Result) -> No
         async with sampled(stage.pid("relay")) as samples:
             for name in names[1:]:
                 await _flood(stage, "ann", [name], sessions, PART)
-            figures = await _until(stage, lambda figures: figures["queued"] >= wanted)
+            figures = await stage.until_figures(lambda figures: figures["queued"] >= wanted, "messages are queued")
         stage.view.told(f"{figures['suspended']} links are suspended; {figures['queued']:,} bytes are queued for them")
         for name in names[1:]:
             stage.signal(name, signal.SIGKILL)
@@ -190,7 +190,7 @@ async def _never_complete(options: Options, output: Output, result: Result) -> N
                 for peer in raw:
                     peer.send()
                 # A hole makes the relay hold what is behind it, until that is too much; of the rest it keeps a packet.
-                await _until(stage, lambda figures: figures["given_up"] >= peers // 2)
+                await stage.until_figures(lambda figures: figures["given_up"] >= peers // 2, "raw peers are given up")
                 await _until_sent([peer for number, peer in enumerate(raw) if number % 2])
                 figures = await stage.figures()
             stage.view.told(
@@ -225,9 +225,12 @@ async def _never_complete(options: Options, output: Output, result: Result) -> N
 
 async def _until_sent(peers: Sequence[RawPeer]) -> None:
     """Wait until all but the last chunk of each message has gone out."""
-    async with asyncio.timeout(PATIENCE):
-        while any(len(peer.chunks) < MESSAGE // CHUNK for peer in peers):
-            await asyncio.sleep(0.05)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while any(len(peer.chunks) < MESSAGE // CHUNK for peer in peers):
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise StageFailed(f"raw peers have sent {[len(peer.chunks) for peer in peers]} chunks only") from None
 
 
 async def _many_suspended(options: Options, output: Output, result: Result) -> None:
@@ -265,14 +268,6 @@ async def _many_suspended(options: Options, output: Output, result: Result) -> N
         f"{2 * LIMITS.window:,} at most",
         found["worst_link"] <= 2 * LIMITS.window,
     )
-
-
-async def _until(stage: Faults, condition: Callable[[Report], bool]) -> Report:
-    """Ask the relay for its figures until they are as wanted."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition(figures := await stage.figures()):
-            await asyncio.sleep(0.05)
-    return figures
 
 
 async def _flood(stage: Faults, name: str, to: Sequence[str], sessions: int, size: int) -> None:

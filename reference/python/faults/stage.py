@@ -194,6 +194,16 @@ class Faults(Stage):
         except TimeoutError:
             raise StageFailed(f"{what}: this did not happen within {PATIENCE:g} s") from None
 
+    async def until_figures(self, condition: Callable[[Report], bool], what: str) -> Report:
+        """Ask the relay for its figures until they are as wanted. Raises `StageFailed` as `until` does."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not condition(figures := await self.figures()):
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise StageFailed(f"{what}: this did not happen within {PATIENCE:g} s, there is {figures}") from None
+        return figures
+
     # --- files and flows ------------------------------------------------------------------------------------------
 
     def make_file(self, sender: str, recipients: Sequence[str], size: int, label: str = "file") -> Item:
@@ -233,6 +243,7 @@ class Faults(Stage):
         for name in self.names:
             await self.do(name, "stop")
         sent = texts = ticks = arrived = 0
+        patience = PATIENCE
         for name, task in zip(self.names, flows, strict=True):
             report = await task
             others = [other for other in self.names if other != name]
@@ -242,9 +253,11 @@ class Faults(Stage):
                 sent += told["sent"]
                 result.faults += verdict_faults(flow, told["sent"], told["verdicts"])
                 for other in others:
-                    counted = await self.do(other, "counted", name=flow, count=told["sent"])
+                    counted = await self.do(other, "counted", name=flow, count=told["sent"], timeout=patience)
                     texts += counted["count"]
-                    result.faults += flow_faults(other, flow, told["sent"], counted)
+                    found = list(flow_faults(other, flow, told["sent"], counted))
+                    result.faults += found
+                    patience = 1.0 if found else patience  # one wait is enough to find out that something is missing
             flow = f"{name} ticks"
             for other in others:
                 counted = await self.do(other, "ticked", name=flow)
