@@ -18,6 +18,7 @@ import { Transports } from "./transports.js";
 import { naming } from "./verdicts.js";
 import { resolveLimits } from "./limits.js";
 import { Drops } from "./statistics.js";
+import { Held } from "./bounds.js";
 
 /** @typedef {import("./frames.js").Lane} Lane */
 /** @typedef {import("./link.js").TransportId} TransportId */
@@ -55,6 +56,7 @@ export class Endpoint {
     #transports = new Transports(this.#timers);
     /** Receivers and streams may outlive a link: those of links before this one. @type {Member[]} */
     #former = [];
+    #held = new Held();
     /** @type {Set<TransportId>} */
     #dirty = new Set();
 
@@ -130,6 +132,7 @@ export class Endpoint {
                 replace,
                 streams,
                 understands: new Set(understands),
+                held: this.#held,
                 close: (transport, frames) => this.#close(transport, frames),
             },
             now,

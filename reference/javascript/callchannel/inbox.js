@@ -11,14 +11,14 @@ import { MS } from "./timers.js";
 import { Owner } from "./incoming.js";
 import { ReliableSession } from "./receiver.js";
 import { LossySession } from "./lossy.js";
+import { Bounds, Held } from "./bounds.js";
 
 /** @typedef {import("./roster.js").Occupant} Occupant */
 /** @typedef {import("./data.js").DataFrame} DataFrame */
 /** @typedef {ReliableSession | LossySession} Session */
 
-/** Bounds of this implementation's own (CC-LIMIT-012): Lossy messages unread, and dead sessions of one owner. */
+/** A bound of this implementation's own (CC-LIMIT-012): Lossy messages unread. */
 const UNREAD = 65536;
-const DEAD = 65536;
 
 /**
  * @typedef {object} InboxOptions
@@ -30,6 +30,7 @@ const DEAD = 65536;
  * @property {ReadonlySet<number>} understands private extension types
  * @property {(event: import("./events.js").Event) => void} tell
  * @property {() => number} takeId
+ * @property {Held} held of all links of the endpoint
  */
 
 /**
@@ -48,9 +49,6 @@ export class Inbox {
     #receivers = new Map();
     /** @type {Map<number, import("./fragments.js").Stream>} */
     #streams = new Map();
-    /** @type {Set<Session>} */
-    #holding = new Set();
-    #buffered = 0;
     #unread = 0;
     #births = 0;
     /** Oldest first. @type {Set<import("./fragments.js").LossyPartial>} */
@@ -62,10 +60,14 @@ export class Inbox {
     /** Sessions for which RECEIPT or CREDIT may be due. @type {Set<ReliableSession>} */
     dueSessions = new Set();
     #now = 0;
+    #held;
+    bounds;
 
     /** @param {InboxOptions} options */
     constructor(options) {
         this.#options = options;
+        this.#held = options.held;
+        this.bounds = new Bounds(options.limits.receive_memory, options.peer, options.held);
         this.#partialTimer = options.timers.timer((now) => this.#partialsOver(now));
         const { limits, timers, drops, streams, tell, takeId } = options;
         const inbox = this;
@@ -82,18 +84,23 @@ export class Inbox {
             },
             opened(session, receiver) {
                 inbox.#receivers.set(receiver, /** @type {Session} */ (session));
+                inbox.#held.receivers += 1;
             },
             closed(receiver) {
-                inbox.#receivers.delete(receiver);
+                if (inbox.#receivers.delete(receiver)) inbox.#held.receivers -= 1;
             },
             buffer(bytes) {
-                inbox.#buffered += bytes;
+                inbox.#held.buffered += bytes;
             },
             due(session) {
                 if (session.receiptDue || session.creditDue) inbox.dueSessions.add(session);
             },
             writeFail(session, value, code, receipt) {
                 inbox.failures.push({ session: /** @type {Session} */ (session), value, code, receipt });
+                inbox.bounds.failureDue(inbox.failures.length);
+            },
+            moved(session, before, after) {
+                inbox.bounds.moved(/** @type {Session} */ (session), before, after);
             },
             streamOpened(stream) {
                 inbox.#streams.set(stream.id, stream);
@@ -133,6 +140,7 @@ export class Inbox {
     #reliable(owner, known, frame, now) {
         // R01
         if (known === undefined && this.#options.peer && frame.session <= owner.greatestReliable) return Code.NONE;
+        const tooMany = known === undefined && !this.#mayBegin(owner);
         const session = known ?? this.#begin(owner, new ReliableSession(this.#host, owner, frame), frame, now);
         if (session.ended) return Code.NONE;
         if (session.channel !== frame.channel || session.high !== frame.high) {
@@ -140,11 +148,9 @@ export class Inbox {
             return Code.NONE;
         }
         if (session.overdraws(frame)) return Code.FLOW_CONTROL;
-        const tooMany = known === undefined && owner.open >= this.#options.limits.open_sessions;
         const reserve = (/** @type {number} */ bytes) => this.#reserve(session, bytes, frame.sequence);
         session.take(frame, tooMany, this.#options.understands, reserve, now);
         this.#hold(session);
-        if (session.state === "DEAD") this.#boundDead(owner);
         return Code.NONE;
     }
 
@@ -172,7 +178,7 @@ export class Inbox {
         const done = known?.done(frame) ?? null;
         if (done !== null) return drop(done); // R54
         // R55
-        if (known === undefined && owner.open >= this.#options.limits.open_sessions) return drop("open_sessions");
+        if (known === undefined && !this.#mayBegin(owner)) return drop("open_sessions");
         let session = known;
         if (session === undefined) {
             session = this.#begin(owner, new LossySession(this.#host, owner, frame.session, this.#store), frame, now);
@@ -182,6 +188,15 @@ export class Inbox {
         const own = session;
         session.take(frame, this.#options.understands, (bytes) => this.#reserve(own, bytes, frame.sequence), now);
         this.#hold(session);
+    }
+
+    /**
+     * Whether a further session of this owner may be open (CC-SESS-052, 069).
+     *
+     * @param {Owner} owner
+     */
+    #mayBegin(owner) {
+        return owner.open < this.#options.limits.open_sessions && this.bounds.room;
     }
 
     /**
@@ -214,9 +229,10 @@ export class Inbox {
         session.high = frame.high;
         if ((owner.channels.get(frame.channel) ?? 0) >= frame.session) return;
         owner.channels.set(frame.channel, frame.session);
-        for (const other of [...owner.sessions.values()]) {
-            if (!other.reliable && other.channel === frame.channel && other.session < frame.session) other.newer(now);
-        }
+        const older = owner.lossy.get(frame.channel);
+        if (session.reliable) owner.lossy.delete(frame.channel);
+        else owner.lossy.set(frame.channel, session);
+        if (older !== undefined && older.state !== "NONE") older.newer(now);
     }
 
     /**
@@ -342,8 +358,8 @@ export class Inbox {
 
     /** @param {Session} session */
     #hold(session) {
-        if (session.buffered > 0) this.#holding.add(session);
-        else this.#holding.delete(session);
+        if (session.buffered > 0) this.#held.sessions.add(session);
+        else this.#held.sessions.delete(session);
     }
 
     /**
@@ -355,10 +371,10 @@ export class Inbox {
      */
     #reserve(session, bytes, sequence) {
         const { receive_memory: limit } = this.#options.limits;
-        while (this.#buffered + bytes > limit) {
+        while (this.#held.buffered + bytes > limit) {
             let chosen = session;
             const size = (/** @type {Session} */ one) => one.buffered + (one === session ? bytes : 0);
-            for (const other of this.#holding) {
+            for (const other of this.#held.sessions) {
                 const more = size(other) - size(chosen);
                 if (more > 0 || (more === 0 && other.birth > chosen.birth)) chosen = other;
             }
@@ -376,17 +392,6 @@ export class Inbox {
             }
         }
         return true;
-    }
-
-    /** @param {Owner} owner */
-    #boundDead(owner) {
-        if (owner.sessions.size - owner.open <= DEAD) return;
-        for (const session of owner.sessions.values()) {
-            if (session.state === "DEAD") {
-                session.state = "NONE";
-                return;
-            }
-        }
     }
 
     /** @type {import("./lossy.js").PartialStore} */
@@ -514,6 +519,6 @@ export class Inbox {
 
     /** Bytes of unread and partial messages. */
     get buffered() {
-        return this.#buffered;
+        return this.#held.buffered;
     }
 }

@@ -59,6 +59,12 @@ export class Owner {
      */
     channels = new Map();
     greatestReliable = 0;
+    /**
+     * The Lossy session on each channel that a newer one would end.
+     *
+     * @type {Map<number, import("./lossy.js").LossySession>}
+     */
+    lossy = new Map();
     /** Sessions that are OPEN, PARTIAL or DETACHED. */
     open = 0;
 
@@ -85,6 +91,7 @@ export class Owner {
  * @property {(session: import("./receiver.js").ReliableSession) => void} due RECEIPT or CREDIT may be due
  * @property {(session: Incoming, value: number, code: number, receipt: number) => void} writeFail
  * @property {(stream: import("./fragments.js").Stream) => void} streamOpened
+ * @property {(session: Incoming, before: State, after: State) => void} moved
  */
 
 const OPEN_STATES = new Set(["OPEN", "PARTIAL", "DETACHED"]);
@@ -129,18 +136,25 @@ export class Incoming {
         this.idleTimer = inbox.timers.timer((now) => this.#idle(now));
     }
 
+    /** It is DEAD, and there are too many of those (CC-SESS-070). */
+    forget() {
+        this.state = "NONE";
+    }
+
     get state() {
         return this.#state;
     }
 
     /** @param {State} state */
     set state(state) {
-        const before = OPEN_STATES.has(this.#state);
+        const former = this.#state;
+        const before = OPEN_STATES.has(former);
         const after = OPEN_STATES.has(state);
         if (before !== after) this.owner.open += after ? 1 : -1;
         this.#state = state;
         if (state === "DRAINING") this.idleTimer.clear();
         if (state === "NONE") this.owner.sessions.delete(this.session);
+        this.inbox.moved(this, former, state);
     }
 
     /** Whether a message is complete and unread. */

@@ -341,6 +341,12 @@ export class LossySession extends Incoming {
         this.#finish(this.state === "LINGER" ? this.endCode : Code.NONE);
     }
 
+    /** @override */
+    forget() {
+        this.#timer.clear();
+        super.forget();
+    }
+
     /**
      * The slot has a new occupant, or the link is dead (R83 to R88).
      *

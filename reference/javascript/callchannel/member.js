@@ -49,6 +49,7 @@ import { readBehindHello, readPacket } from "./reading.js";
  * @property {Uint8Array} token
  * @property {boolean} replace
  * @property {boolean} streams
+ * @property {import("./bounds.js").Held} held
  * @property {ReadonlySet<number>} understands
  * @property {(id: TransportId, frames: Uint8Array[]) => void} close
  */
@@ -102,7 +103,8 @@ export class Member {
         this.peer = peer;
         this.counting = new Counting(limits);
         this.scheduler = new Scheduler(limits, timers);
-        this.inbox = new Inbox({ limits, timers, drops: this.drops, peer, streams, understands, tell, takeId });
+        const { held } = options;
+        this.inbox = new Inbox({ limits, timers, drops: this.drops, peer, streams, understands, tell, takeId, held });
         this.controlBucket = new Bucket(limits.control_frames, 2 * limits.control_frames, now);
         this.roster = new Roster(0, peer);
         this.#ackTimer = timers.timer(() => {
@@ -309,6 +311,7 @@ export class Member {
      * @param {number} now
      */
     settle(now) {
+        if (this.inbox.bounds.overwhelmed) this.link.end(Code.MEMORY, now);
         const { full } = this.counting;
         if (this.#full && !full) this.scheduler.touchAll(now);
         this.#full = full;

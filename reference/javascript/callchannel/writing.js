@@ -122,7 +122,7 @@ function addUrgent(member, packet, now) {
         if (!packet.fits(receipt > 0 ? 44 : 22, false)) return false;
         failures.shift();
         if (receipt > 0) addControl(member, packet, "RECEIPT", session, receipt, 0);
-        addControl(member, packet, "FAIL", session, value, code);
+        addControl(member, packet, "FAIL", session, value, code, member.inbox.bounds.failureWritten());
     }
     return true;
 }
@@ -153,13 +153,14 @@ function addDue(member, packet) {
  * @param {import("./inbox.js").Session} session
  * @param {number} value
  * @param {number} reason
+ * @param {() => void} [settle] called when an ACK frame covers it
  */
-function addControl(member, packet, type, session, value, reason) {
+function addControl(member, packet, type, session, value, reason, settle) {
     const sender = session.owner.occupant.slot;
     const recipient = member.roster.own;
     const frame = encodeFrame({ type, sender, recipient, session: session.session, value, reason, uncertain: false });
     packet.add(frame);
-    member.counting.keep(frame);
+    member.counting.keep(frame, settle);
 }
 
 /**

@@ -135,13 +135,16 @@ class Endpoint:
         self._dirty: dict[int, None] = {}
         self._closing: list[int] = []
         self._internal_errors = 0
-        self._past_link: Link | None = None
-        self._past_receivers: Receivers | None = None
+        self._overwhelmed = ""
+        """Why the link has to end with MEMORY."""
+        self._past_words: dict[int, list[bytes]] = {}
+        """What links that were replaced have to say yet: BYE, by transport."""
         self._is_acceptor = peer is not None and not peer.initiator
         self._lobby = Lobby(self, self.limits, self.timers, self._mark_dirty)
-        self._make_link(None, first_receiver=1)
+        self._receivers = Receivers(self)
+        self._make_link(None)
 
-    def _make_link(self, earlier: Senders | None, *, first_receiver: int) -> None:
+    def _make_link(self, earlier: Senders | None) -> None:
         """A link and all that lives with it. A peer-to-peer acceptor makes another one for a new HELLO."""
         from_acceptor = _FROM_RELAY if self._peer is None else _FROM_PEER_ACCEPTOR
         accepts = _FROM_PEER if self._is_acceptor else from_acceptor
@@ -157,7 +160,6 @@ class Endpoint:
         self.link.prepare(identity=self._own_identity, instance=self._instance, replace=self._replace)
         self.roster = RosterView()
         self._senders = Senders(self, earlier)
-        self._receivers = Receivers(self, first_receiver)
         self._control: deque[bytes] = deque()
         self._joined = False
         self._leaving = False
@@ -229,7 +231,7 @@ class Endpoint:
 
     def receiver_info(self, receiver: int) -> ReceiverInfo:
         """An open receiver at the moment. Raises `ReceiverClosed`."""
-        session = self._receivers_of(receiver).session_of(receiver)
+        session = self._receivers.session_of(receiver)
         return ReceiverInfo(
             channel=session.channel,
             session=session.session,
@@ -415,7 +417,7 @@ class Endpoint:
         session = self._receivers.by_number.get(receiver)
         if session is not None:
             return session.read(now)
-        return self._receivers_of(receiver).read(receiver, now)
+        return self._receivers.read(receiver, now)
 
     def read_all(self, receiver: int, now: int) -> list[Message]:
         """All messages that `read` would give until it gives None: if the last one is a stream, its bytes come first.
@@ -444,16 +446,12 @@ class Endpoint:
         Raises `StreamAborted` where the stream was given up, `ReceiverClosed`.
         """
         self._advance(now)
-        return self._receivers_of(receiver).read_stream(receiver, now)
+        return self._receivers.read_stream(receiver, now)
 
     def close_receiver(self, receiver: int, now: int) -> None:
         """Take no more of a session: unread messages are thrown away, and their sender is told."""
         self._advance(now)
-        self._receivers_of(receiver).close_receiver(receiver)
-
-    def _receivers_of(self, receiver: int) -> Receivers:
-        past = self._past_receivers
-        return past if past is not None and receiver <= past.last_receiver else self._receivers
+        self._receivers.close_receiver(receiver)
 
     # --- joining and leaving -----------------------------------------------------------------------------------
 
@@ -524,8 +522,14 @@ class Endpoint:
                 self._lobby.receive(transport, lane, packet, now)
         except Exception as error:
             self._fail_internally(transport, error, now)
+        if self._overwhelmed:
+            self._end_overwhelmed(now)
         if self._leaving:
             self._check_drained()
+
+    def _end_overwhelmed(self, now: int) -> None:
+        text, self._overwhelmed = self._overwhelmed, ""
+        self.link.end(ErrorCode.MEMORY, text, now)
 
     def _fail_internally(self, transport: int, error: Exception, now: int) -> None:
         """A bug showed while the link was served: it ends with INTERNAL (section 16.9)."""
@@ -540,6 +544,8 @@ class Endpoint:
         """The deadline has passed; too early is harmless."""
         self._advance(now)
         self.timers.fire(now)
+        if self._overwhelmed:
+            self._end_overwhelmed(now)
         if self._leaving:
             self._check_drained()
 
@@ -555,8 +561,8 @@ class Endpoint:
         except Exception as error:
             self._fail_internally(transport, error, now)
             packets = self.link.pull(transport, lane, budget, now)  # the BYE
-        if not packets and self._past_link is not None:
-            packets = self._past_link.pull(transport, lane, budget, now)  # the BYE of a link that was replaced
+        if not packets and self._past_words and lane is Lane.RELIABLE:
+            packets = self._past_words.pop(transport, [])
         if not packets and self._is_acceptor:
             packets = self._lobby.pull(transport, lane)
         if self._leaving:
@@ -602,6 +608,10 @@ class Endpoint:
     def dropped(self, reason: str) -> None:
         """Something was dropped that belongs to no receiver."""
         self.link.statistics.drops.add(reason)
+
+    def overwhelmed(self, text: str) -> None:
+        """More is to be remembered of sessions than memory allows (CC-SESS-070, 071)."""
+        self._overwhelmed = text
 
     def sender_gone(self, sender: SenderSession) -> None:
         """A sender has ended. Whether that ends leaving, too, is looked at when the packet is done."""
@@ -697,11 +707,11 @@ class Endpoint:
         """It was written; see `link.Host`."""
         frame = self.link_control(link, now)
         assert frame is not None
-        self.counting.write(frame)
         if self._control:
             self._control.popleft()
+            self.counting.write(frame)
         else:
-            self._receivers.control_written()
+            self.counting.write(frame, self._receivers, self._receivers.control_written())
 
     def link_credits(self, link: Link, room: int, now: int) -> bytes | None:
         """The next RECEIPT or CREDIT; see `link.Host`."""
@@ -774,9 +784,9 @@ class Endpoint:
                 return Refusal(ErrorCode.CALL_FULL, "the peer's link lives")
             link.end(ErrorCode.REPLACED, "a newer link of the same endpoint", now)
             self._closing += link.take_closing()
-            self._past_link = link
-            self._past_receivers = self._receivers
-            self._make_link(self._senders, first_receiver=self._receivers.last_receiver + 1)
+            self._past_words |= link.take_last_words()
+            self._receivers.start_anew()
+            self._make_link(self._senders)
         self._accept(transport, hello, lossy, now)
         return None
 

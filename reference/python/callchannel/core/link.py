@@ -225,6 +225,11 @@ class Link:
         closing, self._closing = self._closing, []
         return closing
 
+    def take_last_words(self) -> dict[int, list[bytes]]:
+        """What a link that has ended has to say yet, by transport."""
+        words, self._last_words = self._last_words, {}
+        return words
+
     def touch(self) -> None:
         """There may be something to write."""
         if self.transport is not None:

@@ -76,13 +76,17 @@ class Lobby:
             self._guests[transport].lossy = is_open
 
     def transport_down(self, transport: int) -> None:
-        """An unbound transport is gone."""
+        """A transport is gone: nothing more can be said on it."""
+        self._last_words.pop(transport, None)
+        self._let_go(transport)
+
+    def _let_go(self, transport: int) -> None:
         if self._guests.pop(transport, None) is not None:
             self._timers.cancel((id(self), transport))
 
     def refuse(self, transport: int, code: int, text: str) -> None:
         """Write BYE on an unbound transport and close it."""
-        self.transport_down(transport)
+        self._let_go(transport)
         self._last_words[transport] = Bye(code, text).encode()
         self._closing.append(transport)
         self._mark_dirty(transport)
@@ -110,7 +114,7 @@ class Lobby:
                 self.refuse(transport, fault.code, str(fault))
             return
         if isinstance(frame, Bye):
-            self.transport_down(transport)
+            self._let_go(transport)
             self._closing.append(transport)
             self._mark_dirty(transport)
             return
@@ -120,7 +124,7 @@ class Lobby:
         if refusal is not None:
             self.refuse(transport, *refusal)
             return
-        self.transport_down(transport)
+        self._let_go(transport)
         if length < len(packet):
             self._host.rest_of_packet(transport, packet, length, now)
 

@@ -201,6 +201,7 @@ class LossyReceiver(ReceiverSession):
         if not self.ended:
             self.ended = True
             self.end_code = frame.reason
+            self._host.session_ended(self)
             self._lingering = True
             self._lossy_host.linger(self, now)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from callchannel.core.errors import DropCounter, ErrorCode, ReceiverClosed, StreamAborted
 from callchannel.core.events import Event, Participant, ReceiverCreated, ReceiverReadable
@@ -66,6 +66,9 @@ class ReceiverHost(Protocol):
     def watch_idle(self, session: ReceiverSession, now: int) -> None:
         """Call `idle_over` when `idle_close` has passed without `touch_idle`."""
 
+    def session_ended(self, session: ReceiverSession) -> None:
+        """The session is not open any more."""
+
     def forget(self, session: ReceiverSession) -> None:
         """Nothing of the session has to be remembered."""
 
@@ -94,6 +97,10 @@ class Unread:
         """Whether its last fragment has come."""
         if message.is_stream:
             self.chunks = deque()
+
+
+_NOTHING: Final[deque[Unread]] = deque(maxlen=0)
+_NO_MESSAGES: Final[deque[Message]] = deque(maxlen=0)
 
 
 class ReceiverSession:
@@ -161,6 +168,11 @@ class ReceiverSession:
         """Whether a FAIL was written or read: no other is written (CC-SESS-047)."""
         self.active_at = 0
         self._host = host
+
+    def lighten(self) -> None:
+        """The session is DEAD, and there can be many of those: keep no more than tells that it is over."""
+        self._unread = _NOTHING
+        self._plain = _NO_MESSAGES
 
     # --- looking -----------------------------------------------------------------------------------------------
 
@@ -357,6 +369,7 @@ class ReceiverSession:
         if not self.ended:
             self.ended = True
             self.end_code = code
+            self._host.session_ended(self)
         if not self.has_unread:
             self._close_receiver(self.end_code)
             self._settle_end()

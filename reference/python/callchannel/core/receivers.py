@@ -32,6 +32,8 @@ from callchannel.core.timers import Timers
 _REMEMBERED_ENDS = 1_024
 """Receivers that have ended and still say why; of older ones it is only known that they are closed."""
 _REMEMBERED_ABORTS = 256
+SESSION_COST = 1_024
+"""Bytes that a session or a FAIL counts for: so many of each kind as this goes into `receive_memory` (CC-SESS-069)."""
 
 
 class ReceiversHost(Protocol):
@@ -62,11 +64,14 @@ class ReceiversHost(Protocol):
     def dropped(self, reason: str) -> None:
         """Something was dropped that belongs to no receiver."""
 
+    def overwhelmed(self, text: str) -> None:
+        """More is to be remembered than memory allows: end the link when the present input has been dealt with."""
+
 
 class Receivers:
     """The sessions of all other endpoints, at this one."""
 
-    def __init__(self, host: ReceiversHost, first_receiver: int = 1) -> None:
+    def __init__(self, host: ReceiversHost) -> None:
         self.limits = host.limits
         self.bytes_buffered = 0
         """Payload of all unread and partial messages."""
@@ -76,12 +81,21 @@ class Receivers:
         self.by_key: dict[int, ReliableReceiver] = {}
         """Reliable sessions by what the headers of their frames have in common."""
         self._of_slot: dict[int, dict[int, ReliableReceiver | LossyReceiver]] = {}
+        self._open: dict[int, int] = {}
+        """How many sessions of each slot have not ended."""
+        self._lossy: dict[tuple[int, int], LossyReceiver] = {}
+        """For each slot and channel, the Lossy session that a newer one would end."""
+        self._most = host.limits.receive_memory // SESSION_COST
+        self._dead: dict[ReceiverSession, None] = {}
+        """DEAD sessions that may be forgotten, the oldest first."""
+        self._dead_for_good: dict[ReceiverSession, None] = {}
+        """Those that may not: until CLOSE their DATA could pass for that of a new session."""
         self._newest: dict[int, dict[int, int]] = {}
         """For each slot and channel, the greatest session number known there (CC-SESS-059)."""
         self._greatest_reliable = 0
         self._serial = 0
         self.by_number: dict[int, ReliableReceiver | LossyReceiver] = {}
-        self._last_receiver = first_receiver - 1
+        self._last_receiver = 0
         self._ends: dict[int, int] = {}
         self._aborted: dict[int, None] = {}
         self._partials: dict[tuple[LossyReceiver, int], int] = {}
@@ -89,6 +103,8 @@ class Receivers:
         self._partial_bytes = 0
         self._past_drops = DropCounter()
         self._fails: deque[tuple[ReceiverSession, Fail]] = deque()
+        self._fails_written = 0
+        self._fails_acked = 0
         self._owing: dict[ReliableReceiver, None] = {}
 
     def __len__(self) -> int:
@@ -139,10 +155,13 @@ class Receivers:
             session.drops.add(reason)
 
     def _may_begin(self, slot: int) -> bool:
-        """Whether a further session of this owner may be open (CC-SESS-052)."""
-        sessions = self._of_slot.get(slot, {})
-        most = self.limits.open_sessions
-        return len(sessions) < most or sum(not item.ended for item in sessions.values()) < most
+        """Whether a further session of this owner may be open (CC-SESS-052, 069)."""
+        dead = len(self._dead) + len(self._dead_for_good)
+        return (
+            self._open.get(slot, 0) < self.limits.open_sessions
+            and len(self._sessions) - dead < self._most
+            and len(self.by_number) < self._most
+        )
 
     def close(self, frame: Close, now: int) -> None:
         """CLOSE of a slot that is known or draining."""
@@ -180,6 +199,16 @@ class Receivers:
             self.forget(session)
         self._newest.pop(slot, None)
 
+    def start_anew(self) -> None:
+        """Another link begins: its sessions are others, and what is unread of earlier links stays readable.
+
+        It counts against `receive_memory` as before, until it is read.
+        """
+        for session in list(self._sessions.values()):
+            self.forget(session)
+        self._newest.clear()
+        self._greatest_reliable = self._fails_written = self._fails_acked = 0
+
     def link_died(self, code: int) -> None:
         """The link is dead: complete messages stay readable (CC-LINK-059)."""
         for session in list(self._sessions.values()):
@@ -196,6 +225,15 @@ class Receivers:
         if isinstance(session, ReliableReceiver):
             self.by_key[session.key] = session
         self._of_slot.setdefault(session.slot, {})[session.session] = session
+        self._open[session.slot] = self._open.get(session.slot, 0) + 1
+
+    def session_ended(self, session: ReceiverSession) -> None:
+        """A session is not open any more."""
+        left = self._open.get(session.slot, 0) - 1
+        if left > 0:
+            self._open[session.slot] = left
+        else:
+            self._open.pop(session.slot, None)
 
     def _add(self, session: ReliableReceiver | LossyReceiver, now: int) -> None:
         session.active_at = now
@@ -207,9 +245,11 @@ class Receivers:
         newest = self._newest.setdefault(session.slot, {})
         if session.session > newest.get(channel, 0):
             newest[channel] = session.session
-            for other in list(self._of_slot[session.slot].values()):
-                if other is not session and other.channel == channel and isinstance(other, LossyReceiver):
-                    other.newer_session()
+            older = self._lossy.pop((session.slot, channel), None)
+            if isinstance(session, LossyReceiver):
+                self._lossy[session.slot, channel] = session
+            if older is not None:
+                older.newer_session()
 
     def forget(self, session: ReceiverSession) -> None:
         """Nothing of a session has to be remembered; a receiver with unread messages lives on by its number."""
@@ -222,15 +262,31 @@ class Receivers:
             del of_slot[session.session]
             if not of_slot:
                 del self._of_slot[session.slot]
-            self._past_drops.add_all(session.drops)
+            if self._lossy.get((session.slot, session.channel)) is session:
+                del self._lossy[session.slot, session.channel]
+            self._dead.pop(session, None)
+            self._dead_for_good.pop(session, None)
+            if session.receiver is None:
+                self._past_drops.add_all(session.drops)
         for name in ("idle", "linger", "tombstone"):
-            self._host.timers.cancel((name, session))
+            self._host.timers.cancel((name, session.serial))
 
     def bury(self, session: ReceiverSession) -> None:
         """A session is DEAD. A Lossy one is forgotten in time, a Reliable one at its CLOSE."""
-        self._host.timers.cancel(("idle", session))
-        if isinstance(session, LossyReceiver):
-            self._host.timers.set(("tombstone", session), self._host.now + TOMBSTONE, lambda _now: self.forget(session))
+        self._host.timers.cancel(("idle", session.serial))
+        session.lighten()
+        lossy = isinstance(session, LossyReceiver)
+        if lossy:
+            self._host.timers.set(
+                ("tombstone", session.serial), self._host.now + TOMBSTONE, lambda _now: self.forget(session)
+            )
+        # Between peers a number says whether a Reliable session is over, so that it need not be kept (CC-SESS-060).
+        (self._dead if lossy or self._host.peer_to_peer else self._dead_for_good)[session] = None
+        if len(self._dead) + len(self._dead_for_good) > self._most:  # CC-SESS-070
+            if self._dead:
+                self.forget(next(iter(self._dead)))
+            else:
+                self._host.overwhelmed(f"more than {self._most} sessions that ended wait for CLOSE")
 
     # --- receiver objects --------------------------------------------------------------------------------------
 
@@ -243,7 +299,9 @@ class Receivers:
 
     def receiver_gone(self, receiver: int, code: int, *, aborted: bool = False) -> None:
         """A receiver object is closed."""
-        del self.by_number[receiver]
+        session = self.by_number.pop(receiver)
+        if self._sessions.get((session.slot, session.session)) is not session:
+            self._past_drops.add_all(session.drops)
         self._ends[receiver] = code
         if len(self._ends) > _REMEMBERED_ENDS:
             del self._ends[next(iter(self._ends))]
@@ -259,12 +317,7 @@ class Receivers:
 
     def drop_counters(self) -> list[DropCounter]:
         """What each session dropped; of those that are forgotten, the sum."""
-        return [self._past_drops, *(session.drops for session in self._sessions.values())]
-
-    @property
-    def last_receiver(self) -> int:
-        """The greatest number of a receiver object so far."""
-        return self._last_receiver
+        return [self._past_drops, *(session.drops for session in {*self._sessions.values(), *self.by_number.values()})]
 
     def session_of(self, receiver: int) -> ReliableReceiver | LossyReceiver:
         """The session of an open receiver. Raises `ReceiverClosed`."""
@@ -295,7 +348,7 @@ class Receivers:
         """Close the receiver object when it was idle for `idle_close`; one lazy timer for each."""
         if self.limits.idle_close:
             self._host.timers.set(
-                ("idle", session), now + self.limits.idle_close, lambda at: self._idle_timer(session, at)
+                ("idle", session.serial), now + self.limits.idle_close, lambda at: self._idle_timer(session, at)
             )
 
     def _idle_timer(self, session: ReceiverSession, now: int) -> None:
@@ -329,7 +382,7 @@ class Receivers:
 
     def linger(self, session: LossyReceiver, now: int) -> None:
         """A Lossy session was closed: late messages are taken for `linger`."""
-        self._host.timers.set(("linger", session), now + LINGER, lambda _now: session.linger_over())
+        self._host.timers.set(("linger", session.serial), now + LINGER, lambda _now: session.linger_over())
 
     def partial_begun(self, session: LossyReceiver, sequence: int, now: int) -> None:
         """A Lossy message is partial (CC-FRAG-039 to 042)."""
@@ -379,6 +432,8 @@ class Receivers:
         """FAIL has to be written, behind the RECEIPT that is due (CC-SCHED-011)."""
         fail = Fail(session.slot, self._host.roster.own_slot, session.session, value, code)
         self._fails.append((session, fail))
+        if len(self._fails) + self._fails_written - self._fails_acked > self._most:  # CC-SESS-071
+            self._host.overwhelmed(f"more than {self._most} FAIL frames are not acknowledged")
         self._host.touch()
 
     def owe_credit(self, session: ReceiverSession) -> None:
@@ -404,13 +459,19 @@ class Receivers:
             return self._receipt(session).encode()
         return fail.encode()
 
-    def control_written(self) -> None:
-        """What `next_control` returned was written."""
+    def control_written(self) -> int:
+        """What `next_control` returned is being written. Returns the mark for `acked`."""
         session, _ = self._fails[0]
         if isinstance(session, ReliableReceiver) and session.receipt_due:
             session.take_receipt()
         else:
             self._fails.popleft()
+            self._fails_written += 1
+        return self._fails_written
+
+    def acked(self, mark: int, now: int) -> None:
+        """So many FAIL frames have arrived; see `counting.Acknowledged`."""
+        self._fails_acked = mark
 
     def next_credit(self, room: int) -> bytes | None:
         """The next RECEIPT or CREDIT that is due, from values as they are now; it counts as written."""

@@ -131,6 +131,12 @@ class Custody(Counting):
             assert owner is not None
             owner.acked(mark, now)
 
+    def let_go(self) -> None:
+        """The link is dead: keep no frame."""
+        self._runs = []
+        self._again = []
+        self.unacked_bytes = 0
+
     # --- resuming ------------------------------------------------------------------------------------------------
 
     def resume(self, received: int, now: int) -> None:

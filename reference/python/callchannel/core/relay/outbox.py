@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from callchannel.core.recipients import NO_SLOT
@@ -17,7 +18,7 @@ class Outbox:
     __slots__ = ("_frames", "size")
 
     def __init__(self) -> None:
-        self._frames: list[tuple[bytes, Written | None]] = []
+        self._frames: deque[tuple[bytes, Written | None]] = deque()
         self.size = 0
         """Bytes that wait."""
 
@@ -35,7 +36,7 @@ class Outbox:
 
     def take(self) -> tuple[bytes, Written | None]:
         """The frame of `peek` is being written."""
-        frame, written = self._frames.pop(0)
+        frame, written = self._frames.popleft()
         self.size -= len(frame)
         return frame, written
 

@@ -458,6 +458,18 @@ class ReliableSession(Session):
                 self._forget_if_done(route)
         self._settle()
 
+    def give_up(self, now: int) -> None:
+        """The session has ended, and too many others of its owner did so since: owe nothing more (CC-RELAY-080)."""
+        for route in list(self.routes.values()):
+            if not route.failed:
+                value = route.owed(route.downlink.unacked().get(self.key))
+                if value is None:
+                    value = self.last + 1
+                # Who has acknowledged CLOSE has all of it, and can't be told anything.
+                self._fail(route, ErrorCode.MEMORY, value, self._is_uncertain(route, value), now, tell=not route.done)
+            route.confirms = []
+            self._forget(route)
+
     def orphan(self) -> None:
         """The owner is gone: nobody waits for receipts."""
         self.receipts = None

@@ -113,9 +113,11 @@ class Port:
 
     def check_control_memory(self) -> None:
         """CC-RELAY-045."""
-        limit = self._call.limits.relay_link_memory
+        limits = self._call.limits
         size = self._outbox.size + self.downlink.control_bytes
-        if size + self._call.broadcaster.lag(self.feed) > limit and not self.link.is_dead:
+        # DATA stops at `unacknowledged`: what is beyond it are control frames.
+        size += max(0, self.custody.unacked_bytes - limits.unacknowledged)
+        if size + self._call.broadcaster.lag(self.feed) > limits.relay_link_memory and not self.link.is_dead:
             self._call.doomed[self] = (ErrorCode.MEMORY, "too many control frames wait")
 
     def names(self, slot: int) -> bool:
@@ -244,6 +246,12 @@ class Port:
             any(route.queue or route.in_partial for route in self.downlink.routes if isinstance(route, Route))
             or self.custody.holds_data
         )
+
+    def release(self) -> None:
+        """The link is dead, and everybody was told: its slot may be in quarantine for long, without its frames."""
+        self.custody.let_go()
+        self._outbox = Outbox()
+        self.feed.frames = []
 
     def forsake(self) -> None:
         """The link ended together with all others: nobody is told anything."""

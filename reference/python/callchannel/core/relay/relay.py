@@ -101,8 +101,7 @@ class Relay:
         """A transport is gone. Its endpoint is suspended, unless the transport was not in use any more."""
         self._call.now = now
         self._admissions.pop(transport, None)
-        if transport in self._lobby:
-            self._lobby.transport_down(transport)
+        self._lobby.transport_down(transport)
         port = self._ports.get(transport)
         if port is not None and port.link.transport == transport:
             port.link.transport_down(now)
@@ -289,6 +288,7 @@ class Relay:
         if port.downlink.drops is not None:
             for name, count in port.downlink.drops.by_reason.items():
                 call.drops.add(name, count)
+        port.release()
         self._events.append(EndpointLeft(participant=member.participant(), code=code))
 
     # --- quarantine ----------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ class Uplink:
         "_ended",
         "_greatest_reliable",
         "_open",
+        "_owing",
         "_passing",
         "_rate",
         "_receipts",
@@ -56,6 +57,8 @@ class Uplink:
         self.alive = True
         self.sessions: dict[int, ReliableSession | LossySession] = {}
         """Open sessions, and Reliable ones that have ended and still owe something."""
+        self._owing: dict[ReliableSession, None] = {}
+        """The latter, the one that ended first in front."""
         self.withheld = 0
         """Bytes of credit that the rate limit holds back (CC-RELAY-072)."""
         self._open = 0
@@ -241,6 +244,7 @@ class Uplink:
             older.end()  # CC-RELAY-009
         self.sessions[session.number] = session
         self._open += 1
+        self._bound_owing()
         self._channels[session.channel] = max(session.number, self._channels.get(session.channel, 0))
 
     def refusal(self, data: Data, now: int) -> ErrorCode | None:
@@ -275,8 +279,9 @@ class Uplink:
         self._purge(now)
         session = self.sessions.get(frame.session)
         if session is None:
-            if frame.session not in self._tombstones:
-                self._bury(frame.session, 0, now)  # CC-SESS-063
+            # CC-SESS-063. It pays as the session would have: tombstones are bounded by `new_sessions`.
+            if frame.session not in self._tombstones and self._is_over_limit(now) is None:
+                self._bury(frame.session, 0, now)
         elif isinstance(session, LossySession):
             session.close(frame.encode())
         elif not session.ended:
@@ -292,12 +297,21 @@ class Uplink:
         self._open -= 1
         if isinstance(session, ReliableSession):
             self._credits.pop(session, None)
+            self._owing[session] = None
         if self.alive:
             self._bury(session.number, session.channel, self.call.now)
+
+    def _bound_owing(self) -> None:
+        """CC-RELAY-080: so many sessions may owe something after their end; beyond, the first of them is given up."""
+        while len(self._owing) > self.call.limits.unconfirmed_messages:
+            session = next(iter(self._owing))
+            session.give_up(self.call.now)
+            self._owing.pop(session, None)
 
     def forget(self, session: ReliableSession) -> None:
         """A Reliable session owes nothing any more; a RECEIPT of it may still be due."""
         self.sessions.pop(session.number, None)
+        self._owing.pop(session, None)
 
     def discard(self, session: LossySession) -> None:
         """A Lossy session is closed."""

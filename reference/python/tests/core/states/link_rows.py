@@ -208,7 +208,8 @@ def refused_hello(w: LinkWorld, state: str) -> Steps:
             w.machine.transport_down(w.own, w.now)
             w.own = w.up(admission=None)
     if w.how == "stopping":
-        w.machine._call.stopping = True  # what `stop` sets, while it waits for the links
+        w.machine._is_drained = lambda: False  # somebody is still owed something
+        w.machine.stop(w.now)
     if w.how == "left":
         w.make(resume_window=30 * SECOND)
         w.own = w.up()
