@@ -98,7 +98,9 @@ class Driver:
 
     def now(self) -> int:
         """The loop's clock in microseconds; it never goes back."""
-        self._now = max(self._now, int(self._loop.time() * 1_000_000))
+        now = int(self._loop.time() * 1_000_000)
+        if now > self._now:  # noqa: PLR1730 - asked for several times for each message
+            self._now = now
         return self._now
 
     # --- transports -------------------------------------------------------------------------------

@@ -158,13 +158,17 @@ class DataChannelReceiver:
 
     async def receive(self, timeout: float | None = None) -> Message:
         """Wait for the next message. Raises `ReceiverClosed`, and `DeadlineExceeded` after `timeout` seconds."""
-        message = self.read_message()
-        if message is not None:
+        if timeout is None:
+            while (message := self.read_message()) is None:
+                await self._wait()
+            return message
+        if (message := self.read_message()) is not None:
             return message  # the usual case under load needs no timer
         try:
             async with asyncio.timeout(timeout):
-                while (message := self.read_message()) is None:
+                while message is None:
                     await self._wait()
+                    message = self.read_message()
                 return message
         except TimeoutError as exc:
             raise DeadlineExceeded(f"no message within {timeout:g} s") from exc

@@ -555,7 +555,8 @@ class Endpoint:
 
     def pull(self, transport: int, lane: Lane, budget: int, now: int) -> list[bytes]:
         """Packets to send on a transport, until `budget` bytes are reached; none: nothing is due."""
-        self._advance(now)
+        if now > self.now:  # noqa: PLR1730 - see `read`
+            self.now = now
         try:
             packets = self.link.pull(transport, lane, budget, now)
         except Exception as error:
@@ -581,8 +582,10 @@ class Endpoint:
 
     def take_closing(self) -> list[int]:
         """Transports to drain and close, after they were pulled once more."""
-        closing, self._closing = self._closing, []
-        return closing + self.link.take_closing() + self._lobby.take_closing()
+        closing = self.link.take_closing() + self._lobby.take_closing()
+        if self._closing:
+            closing, self._closing = self._closing + closing, []
+        return closing
 
     def events(self) -> list[Event]:
         """What happened since the last call, in order."""

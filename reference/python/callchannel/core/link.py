@@ -565,6 +565,8 @@ class Link:
         is_lossy = lane is not _RELIABLE
         scheduler = self.data[is_lossy]
         only_data = is_lossy
+        if is_lossy and not scheduler:
+            return packets
         if not is_lossy and self.is_active and self._is_plain():
             if self.counting.ack_due_at > now:
                 only_data = True
