@@ -82,8 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     selftest = command(
         "selftest", run_selftest, "test the suite: defects die, legal variants pass, bad adapters are seen"
     )
-    selftest.add_argument("--reference", help="path of the reference implementation's sources")
-    selftest.add_argument("--full", action="store_true", help="every defect against the whole suite")
+    selftest.add_argument("--reference", help="command of a good adapter with all profiles")
+    selftest.add_argument("--record", action="store_true", help="find out anew which checks see which defect")
+    selftest.add_argument("--full", action="store_true", help="everything against the whole suite on five seeds")
+    selftest.add_argument("--progress", type=Path, help="file by which --full goes on where it stopped")
     selftest.add_argument("--only", default="", help="only what has this in its name")
     adapter = command("new-adapter", new_adapter, "write the skeleton of an adapter")
     adapter.add_argument("--lang", choices=("python", "js"), required=True)
@@ -278,7 +280,8 @@ def run_selftest(options: argparse.Namespace) -> int:
     """Test the suite itself."""
     from callchannel_conformance.selftest.run import selftest  # noqa: PLC0415
 
-    return selftest(reference=options.reference, full=options.full, only=options.only)
+    mode = "full" if options.full else "record" if options.record else "quick"
+    return selftest(reference=options.reference, mode=mode, only=options.only, progress=options.progress)
 
 
 def new_adapter(options: argparse.Namespace) -> int:

@@ -104,6 +104,10 @@ class Client:
         self._replies = 0
         self._started = False
         self._hello: Hello | None = None
+        self.seed = 0
+        """Goes into the seeds of all machines."""
+        self.failed = False
+        """Whether the adapter ever crashed, hung or wrote garbage."""
         self._as_text = False
         """Whether integers above 2^53 - 1 are written as text (section 2 of the adapter protocol)."""
         self.transcript: list[tuple[Json, Json]] = []
@@ -217,6 +221,7 @@ class Client:
         raise AdapterError(kind, message)
 
     def _drop(self) -> None:
+        self.failed = True
         if self._channel is not None:
             self._channel.close()
             self._channel = None

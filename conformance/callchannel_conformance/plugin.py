@@ -41,7 +41,10 @@ _PATIENCE: Final = 4
 
 _CLIENT: Final = pytest.StashKey[Client]()
 _FAILURES: Final = pytest.StashKey[int]()
-_RECORDS: Final = pytest.StashKey[list[Json]]()
+RECORDS: Final = pytest.StashKey[list[Json]]()
+"""What came of the checks of this process."""
+GIVEN: Final = pytest.StashKey[Client]()
+"""A client that is there already; whoever gives it ends it."""
 _DEADLINE: Final = pytest.StashKey[float | None]()
 
 
@@ -56,6 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--results", help="write the results as JSON to this file")
     group.addoption("--replays", help="write a replay file for each failure into this directory")
     group.addoption("--budget", default="", help="stop after so much time, such as 50s or 5m")
+    group.addoption("--seed", type=int, default=0, help="another number, other draws of machines and plans")
     group.addoption("--strict-replies", action="store_true", help="judge every reply by the schema")
 
 
@@ -73,7 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and begin the budget."""
     config.addinivalue_line("markers", "requirement(*ids, kind): requirements of the standard that a check judges")
     config.addinivalue_line("markers", "generated: a check that draws its input; it takes the time that is left")
-    config.stash[_RECORDS] = []
+    config.stash[RECORDS] = []
     try:
         seconds = budget_seconds(config.getoption("--budget"))
     except ValueError as error:
@@ -116,10 +120,13 @@ def _client(request: pytest.FixtureRequest) -> Iterator[Client]:
     address = request.config.getoption("--adapter")
     if not address:
         raise pytest.UsageError("--adapter is needed: the command of the implementation's adapter")
-    client = Client(address, strict=request.config.getoption("--strict-replies"))
+    given = request.config.stash.get(GIVEN, None)
+    client = given or Client(address, strict=request.config.getoption("--strict-replies"))
+    client.seed = request.config.getoption("--seed")
     request.config.stash[_CLIENT] = client
     yield client
-    client.close()
+    if given is None:
+        client.close()
 
 
 @pytest.fixture
@@ -249,7 +256,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep the record, in the process that reports (xdist workers send theirs)."""
     for name, record in report.user_properties:
         if name == _PROPERTY and isinstance(record, dict) and _config is not None:
-            _config.stash[_RECORDS].append(record)
+            _config.stash[RECORDS].append(record)
             report.user_properties = [entry for entry in report.user_properties if entry[0] != _PROPERTY]
             report.user_properties.append(("result", record["result"]))
             report.user_properties.append(("requirements", " ".join(record["requirements"])))
@@ -269,7 +276,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     if hasattr(config, "workerinput"):
         return
-    records = config.stash[_RECORDS]
+    records = config.stash[RECORDS]
     if directory := config.getoption("--replays"):
         _write_replays(records, Path(directory))
     if target := config.getoption("--results"):

@@ -93,7 +93,7 @@ class Bench:
             self.client.needs(limit=limit)
         machine = Machine(self, name, kind)
         machine.options = options
-        drawn = seed if seed is not None else len(self.machines).to_bytes(8, "big")
+        drawn = seed if seed is not None else (self.client.seed << 16 | len(self.machines)).to_bytes(8, "big")
         reply = machine.op("create", kind=kind, seed=drawn.hex(), **options)
         machine.creation = reply
         self.machines.append(machine)

@@ -243,4 +243,5 @@ class Monitor:
             allowed = ("POLICY", "GOING_AWAY", "MESSAGE_TOO_LARGE")
         elif kind == "CLOSE" and not self.by_endpoint:
             allowed = ("NONE", "LEFT", "LOST", *_SESSION_FAULTS)
-        expect(name in allowed, "CC-ERR-007", f"{kind} may not carry {name}", expected=allowed, actual=frame)
+        requirement = "CC-FRAME-060" if kind == "REFUSE" else "CC-ERR-007"
+        expect(name in allowed, requirement, f"{kind} may not carry {name}", expected=allowed, actual=frame)

@@ -29,8 +29,8 @@ from callchannel_conformance.outcome import expect, expect_equal
 _FULL = 16_384
 
 
-@positive("CC-DELIV-001", "CC-DELIV-002", "CC-DELIV-010", "CC-DELIV-014", "CC-MODEL-014")
-@negative("CC-DELIV-011", "CC-LINK-049")
+@positive("CC-DELIV-001", "CC-DELIV-002", "CC-DELIV-010", "CC-DELIV-014", "CC-MODEL-014", "CC-DELIV-011")
+@negative("CC-DELIV-011", "CC-LINK-049", "CC-DELIV-001", "CC-DELIV-002")
 def test_accepted(bench: Bench) -> None:
     """Accepted: an ACK that covers the message, and nothing else, makes its send succeed."""
     far = group(bench)
@@ -47,8 +47,8 @@ def test_accepted(bench: Bench) -> None:
     confirmed(far.machine, sender, second, "CC-DELIV-010")
 
 
-@positive("CC-DELIV-012", "CC-DELIV-013", "CC-DELIV-015", "CC-DELIV-004", "CC-FRAME-048")
-@negative("CC-DELIV-010", "CC-DELIV-006")
+@positive("CC-DELIV-012", "CC-DELIV-013", "CC-DELIV-015", "CC-DELIV-004", "CC-FRAME-048", "CC-DELIV-006")
+@negative("CC-DELIV-010", "CC-DELIV-006", "CC-DELIV-013", "CC-DELIV-015", "CC-DELIV-001")
 def test_delivered(bench: Bench) -> None:
     """Delivered: receipts of each recipient settle a message; an ACK does not, nor is it needed."""
     far = group(bench)
@@ -69,6 +69,7 @@ def test_delivered(bench: Bench) -> None:
     confirmed(far.machine, sender, second, "CC-DELIV-015")
 
 
+@negative("CC-FRAME-048", "CC-DELIV-014", "CC-DELIV-024", "CC-DELIV-007")
 @positive("CC-DELIV-014", "CC-DELIV-007", "CC-FRAME-045")
 def test_aggregated_receipt(bench: Bench) -> None:
     """A confirmed broadcast has EXCEPT with count 0; an aggregated receipt settles it for all who did not fail."""
@@ -89,8 +90,27 @@ def test_aggregated_receipt(bench: Bench) -> None:
     expect_equal(verdict_of(event, "bob"), None, "CC-DELIV-014", "who did not fail is confirmed")
 
 
-@positive("CC-DELIV-003", "CC-DELIV-005", "CC-DELIV-022", "CC-ERR-011", "CC-ERR-012", "CC-ERR-014")
-@negative("CC-DELIV-006")
+@positive(
+    "CC-DELIV-003",
+    "CC-DELIV-005",
+    "CC-DELIV-022",
+    "CC-ERR-011",
+    "CC-ERR-012",
+    "CC-ERR-014",
+    "CC-DELIV-006",
+    "CC-DELIV-004",
+)
+@negative(
+    "CC-DELIV-006",
+    "CC-DELIV-003",
+    "CC-DELIV-004",
+    "CC-DELIV-005",
+    "CC-DELIV-022",
+    "CC-MODEL-014",
+    "CC-ERR-011",
+    "CC-ERR-012",
+    "CC-ERR-014",
+)
 def test_report(bench: Bench) -> None:
     """FAIL before the ACK makes the send raise a report; a verdict never changes (section 14.8)."""
     far = group(bench)
@@ -111,7 +131,7 @@ def test_report(bench: Bench) -> None:
 
 
 @positive("CC-ERR-015", "CC-DELIV-025")
-@negative("CC-DELIV-006")
+@negative("CC-DELIV-006", "CC-ERR-015")
 def test_fail_after_accept(bench: Bench) -> None:
     """A FAIL after acceptance is an event alone."""
     far = group(bench)
@@ -125,7 +145,7 @@ def test_fail_after_accept(bench: Bench) -> None:
 
 
 @positive("CC-DELIV-016", "CC-DELIV-017")
-@negative("CC-LIMIT-014")
+@negative("CC-LIMIT-014", "CC-DELIV-016", "CC-DELIV-017")
 def test_delivered_deadline(bench: Bench) -> None:
     """`delivered_deadline` begins with the ACK and makes the rest unknown; it is not over early."""
     far = group(bench)
@@ -145,6 +165,7 @@ def test_delivered_deadline(bench: Bench) -> None:
     failed(far.machine, sender, 1, "CC-DELIV-006", "DEADLINE")
 
 
+@negative("CC-DELIV-038", "CC-DELIV-039", "CC-DELIV-040", "CC-LINK-058", "CC-ERR-016")
 @positive("CC-DELIV-038", "CC-DELIV-039", "CC-DELIV-040", "CC-ERR-016", "CC-LINK-058")
 def test_link_dies(bench: Bench) -> None:
     """When the link dies: failed if not wholly written, else unknown, and CUSTODY_LOST for what was accepted."""
@@ -167,6 +188,7 @@ def test_link_dies(bench: Bench) -> None:
     far.machine.raises("CC-SESS-025", "LINK_LOST", "send", sender=sender, data="00")
 
 
+@negative("CC-DELIV-008", "CC-DELIV-002")
 @positive("CC-DELIV-008", "CC-DELIV-002")
 def test_nobody(bench: Bench) -> None:
     """A broadcast in an empty call is written, and succeeds with the ACK."""
@@ -177,6 +199,7 @@ def test_nobody(bench: Bench) -> None:
     confirmed(far.machine, sender, 1, "CC-DELIV-008")
 
 
+@positive("CC-DELIV-009")
 @negative("CC-DELIV-009")
 def test_nobody_refused(bench: Bench) -> None:
     """A message without recipients that is refused raises the reason."""
@@ -190,7 +213,7 @@ def test_nobody_refused(bench: Bench) -> None:
 
 
 @positive("CC-DELIV-041", "CC-DELIV-042", "CC-DELIV-044")
-@negative("CC-DELIV-043")
+@negative("CC-DELIV-043", "CC-DELIV-041", "CC-DELIV-042")
 def test_receipts(bench: Bench) -> None:
     """A receipt is written at once when a message with CONFIRM was read, with the greatest sequence read."""
     far = group(bench)
@@ -209,6 +232,7 @@ def test_receipts(bench: Bench) -> None:
     expect_equal((receipt["value"], receipt["recipient"], receipt["sender"]), (4, 2, 0), "CC-DELIV-042", "one for both")
 
 
+@negative("CC-DELIV-019", "CC-SCHED-011")
 @positive("CC-DELIV-019", "CC-DELIV-045", "CC-SCHED-011", "CC-SESS-044")
 def test_receipt_before_fail(bench: Bench) -> None:
     """A receipt that is owed stands before the FAIL of its session."""
@@ -223,6 +247,7 @@ def test_receipt_before_fail(bench: Bench) -> None:
     expect_equal(written, [("RECEIPT", 1), ("FAIL", 2)], "CC-DELIV-019", "RECEIPT, then FAIL")
 
 
+@positive("CC-DELIV-018")
 @negative("CC-DELIV-018", "CC-SCHED-009")
 def test_fail_before_ack(bench: Bench) -> None:
     """From the decision on a FAIL on, no ACK that covers what it concerns is written before it."""
@@ -243,7 +268,7 @@ def test_fail_before_ack(bench: Bench) -> None:
 
 
 @positive("CC-DELIV-045")
-@negative("CC-SESS-054")
+@negative("CC-SESS-054", "CC-DELIV-045")
 @pytest.mark.parametrize("reason", ["NONE", "LEFT"])
 def test_receipt_after_close(bench: Bench, reason: str) -> None:
     """After CLOSE receipts go on; after CLOSE with LEFT nothing is written any more."""
@@ -262,7 +287,7 @@ def test_receipt_after_close(bench: Bench, reason: str) -> None:
 
 
 @positive("CC-DELIV-047", "CC-DELIV-049", "CC-DELIV-046")
-@negative("CC-DELIV-048")
+@negative("CC-DELIV-048", "CC-DELIV-046", "CC-DELIV-047", "CC-DELIV-049")
 @pytest.mark.parametrize("window", [65_536, 100_000])
 def test_writer_stops(bench: Bench, window: int) -> None:
     """A writer stops at the limit and goes on with CREDIT; a lower CREDIT is ignored. ABORT and CLOSE need none."""
@@ -284,8 +309,10 @@ def test_writer_stops(bench: Bench, window: int) -> None:
     expect_equal(kinds, ["DATA", "CLOSE"], "CC-DELIV-046", "ABORT and CLOSE need no credit")
 
 
-@positive("CC-DELIV-052", "CC-DELIV-055", "CC-DELIV-056", "CC-DELIV-051", "CC-DELIV-053", "CC-DELIV-054")
-@negative("CC-DELIV-057")
+@positive(
+    "CC-DELIV-046", "CC-DELIV-052", "CC-DELIV-055", "CC-DELIV-056", "CC-DELIV-051", "CC-DELIV-053", "CC-DELIV-054"
+)
+@negative("CC-DELIV-057", "CC-DELIV-051", "CC-DELIV-052", "CC-DELIV-053", "CC-DELIV-055", "CC-DELIV-056")
 def test_credit_of_section_7_11(bench: Bench) -> None:
     """The worked example: a message of 1,000,000 bytes through a window of 262,144."""
     far = group(bench)
@@ -311,6 +338,7 @@ def test_credit_of_section_7_11(bench: Bench) -> None:
     expect_equal(credit["value"], 1_001_488 + window, "CC-DELIV-051", "consumed bytes plus the window")
 
 
+@positive("CC-DELIV-050", "CC-LINK-084")
 @negative("CC-DELIV-050", "CC-LINK-084")
 def test_beyond_the_limit(bench: Bench) -> None:
     """DATA beyond the limit ends the link with FLOW_CONTROL; up to it all is well, and ABORT is free."""
@@ -348,7 +376,7 @@ def test_beyond_the_limit(bench: Bench) -> None:
 
 
 @negative("CC-DELIV-058")
-@positive("CC-DELIV-054")
+@positive("CC-DELIV-054", "CC-DELIV-058")
 def test_no_credit_after_the_end(bench: Bench) -> None:
     """No CREDIT is written for a session that has ended."""
     far = group(bench)
@@ -364,8 +392,8 @@ def test_no_credit_after_the_end(bench: Bench) -> None:
     far.none("CC-DELIV-058", "CREDIT")
 
 
-@positive("CC-DELIV-059", "CC-DELIV-060", "CC-FRAG-056", "CC-FRAG-057", "CC-ERR-021")
-@negative("CC-DELIV-059", "CC-SEC-010")
+@positive("CC-DELIV-059", "CC-DELIV-060", "CC-FRAG-056", "CC-FRAG-057", "CC-ERR-021", "CC-SEC-010")
+@negative("CC-DELIV-059", "CC-SEC-010", "CC-DELIV-060", "CC-FRAG-056", "CC-FRAG-057")
 def test_memory(bench: Bench) -> None:
     """Beyond `receive_memory` the session that holds the most is failed with MEMORY (R17)."""
     far = group(
@@ -392,6 +420,7 @@ def test_memory(bench: Bench) -> None:
     expect_equal(len(read_all(far.machine, small)), 26, "CC-DELIV-059", "the other goes on")
 
 
+@negative("CC-DELIV-061")
 @positive("CC-DELIV-061")
 def test_memory_lossy(bench: Bench) -> None:
     """A Lossy session that holds the most loses its oldest unread messages, as few as suffice (R57)."""
@@ -415,8 +444,8 @@ def test_memory_lossy(bench: Bench) -> None:
 # --- the send buffer ------------------------------------------------------------------------------
 
 
-@positive("CC-DELIV-062", "CC-DELIV-063", "CC-DELIV-066")
-@negative("CC-DELIV-065")
+@positive("CC-DELIV-062", "CC-DELIV-063", "CC-DELIV-066", "CC-DELIV-065")
+@negative("CC-DELIV-065", "CC-DELIV-062", "CC-DELIV-063", "CC-DELIV-066")
 def test_send_buffer(bench: Bench) -> None:
     """The buffer takes one message of any size when it is empty, then turns away; the application hears of room."""
     far = group(bench)
@@ -438,7 +467,7 @@ def test_send_buffer(bench: Bench) -> None:
 
 
 @positive("CC-DELIV-062")
-@negative("CC-DELIV-064")
+@negative("CC-DELIV-065", "CC-DELIV-062")
 def test_unconfirmed(bench: Bench) -> None:
     """`unconfirmed_messages` that are not settled turn the next away."""
     far = group(bench, bench.endpoint(limits={"unconfirmed_messages": 64}))
@@ -452,8 +481,8 @@ def test_unconfirmed(bench: Bench) -> None:
     expect_equal(send(far, sender), 65, "CC-DELIV-065", "the numbers go on")
 
 
-@negative("CC-LIMIT-019")
-@positive("CC-LIMIT-009")
+@negative("CC-LIMIT-019", "CC-LIMIT-009")
+@positive("CC-LIMIT-009", "CC-LIMIT-019")
 def test_largest_message(bench: Bench) -> None:
     """A Reliable message larger than the call's raises MESSAGE_TOO_LARGE; exactly the largest is taken."""
     far = group(bench, largest_message=40_000)

@@ -16,6 +16,7 @@ from callchannel_conformance.marks import negative, positive
 from callchannel_conformance.outcome import expect, expect_equal
 
 
+@negative("CC-EXT-001")
 @positive("CC-EXT-001", "CC-EXT-004", "CC-EXT-010")
 def test_metadata_written(bench: Bench) -> None:
     """Metadata stands in fragment 0 alone, well formed."""
@@ -30,11 +31,12 @@ def test_metadata_written(bench: Bench) -> None:
         {"type": 2, "must_understand": False, "value": b"chart.png".hex()},
         {"type": 4, "must_understand": False, "value": (12_345).to_bytes(8, "big").hex()},
     ]
-    found = [e for e in data[0]["extensions"] if e["type"] in (1, 2, 4)]
+    found = [e for e in data[0].get("extensions", ()) if e["type"] in (1, 2, 4)]
     expect_equal(found, wanted, "CC-EXT-001", "the extensions of fragment 0")
     expect(all("extensions" not in frame for frame in data[1:]), "CC-EXT-001", "later fragments have none")
 
 
+@negative("CC-EXT-002")
 @positive("CC-EXT-002")
 def test_lifetime_repeated(bench: Bench) -> None:
     """A fragmented Lossy message repeats its lifetime in every fragment."""
@@ -53,6 +55,7 @@ def test_lifetime_repeated(bench: Bench) -> None:
     expect_equal(lifetimes[0][0]["value"], "000000c8", "CC-EXT-002", "200 milliseconds")
 
 
+@negative("CC-EXT-015")
 @positive("CC-EXT-015", "CC-EXT-016")
 def test_lifetime_passes(bench: Bench) -> None:
     """A Lossy message whose lifetime has passed in the queue is dropped."""
@@ -68,6 +71,7 @@ def test_lifetime_passes(bench: Bench) -> None:
     )
 
 
+@positive("CC-EXT-013")
 @negative("CC-EXT-013", "CC-EXT-003", "CC-SEC-027")
 @pytest.mark.parametrize(
     ("reliability", "size", "metadata"),
@@ -93,8 +97,8 @@ def test_malformed_metadata(bench: Bench, reliability: str, size: int, metadata:
     far.none("CC-ERR-013", "DATA")
 
 
-@negative("CC-EXT-011", "CC-EXT-012", "CC-EXT-019", "CC-EXT-007", "CC-EXT-021", "CC-EXT-018")
-@positive("CC-EXT-007", "CC-EXT-010")
+@negative("CC-EXT-011", "CC-EXT-012", "CC-EXT-019", "CC-EXT-007", "CC-EXT-021", "CC-EXT-018", "CC-EXT-010")
+@positive("CC-EXT-007", "CC-EXT-010", "CC-EXT-018", "CC-EXT-019")
 @pytest.mark.parametrize(
     "extension",
     [
@@ -118,8 +122,8 @@ def test_ignored(bench: Bench, extension: tuple[int, bytes, bool]) -> None:
     far.none("CC-EXT-012", "FAIL", "BYE")
 
 
-@negative("CC-EXT-008", "CC-EXT-011", "CC-EXT-019", "CC-LINK-089")
-@positive("CC-EXT-008", "CC-EXT-009")
+@negative("CC-EXT-008", "CC-EXT-011", "CC-EXT-019", "CC-LINK-089", "CC-EXT-009")
+@positive("CC-EXT-008", "CC-EXT-009", "CC-LINK-089", "CC-EXT-011", "CC-EXT-019")
 @pytest.mark.parametrize(
     "extension",
     [(0x7001, b"", True), (5, b"", True), (1, b"", True), (1, b"\xc3", True), (4, bytes(7), True), (0x0A5A, b"", True)],
@@ -151,6 +155,7 @@ def test_must_understand_in_fragment_0(bench: Bench) -> None:
     far.one("CC-EXT-008", "FAIL")
 
 
+@negative("CC-EXT-004")
 @positive("CC-EXT-004")
 def test_metadata_read(bench: Bench) -> None:
     """What a sender said of its message is told to the reader."""
@@ -167,8 +172,8 @@ def test_metadata_read(bench: Bench) -> None:
 _SETTINGS = [name for name, entry in standard.limits().items() if entry["holder"] not in ("signalling",)]
 
 
-@negative("CC-LIMIT-003")
-@positive("CC-LIMIT-008", "CC-LIMIT-004")
+@negative("CC-LIMIT-003", "CC-LIMIT-008")
+@positive("CC-LIMIT-008", "CC-LIMIT-004", "CC-LIMIT-003")
 @pytest.mark.parametrize("name", _SETTINGS)
 def test_settings(bench: Bench, name: str) -> None:
     """A setting outside of its bounds is refused; within, it is in force and can be read."""
@@ -185,7 +190,7 @@ def test_settings(bench: Bench, name: str) -> None:
     expect_equal(default, entry["default"], "CC-LIMIT-004", f"{name}: the default")
 
 
-@negative("CC-EXT-020")
+@negative("CC-EXT-020", "CC-EXT-028")
 @positive("CC-FRAME-100", "CC-EXT-020")
 def test_grease_in_messages(bench: Bench) -> None:
     """What is written of its own accord is grease at most (the monitor judges types; here extensions)."""
@@ -193,3 +198,37 @@ def test_grease_in_messages(bench: Bench) -> None:
     _, frame = sent(far, "CC-EXT-020")
     kinds = {extension["type"] for extension in frame.get("extensions", ())}
     expect(kinds <= {0x0A5A, 0x1A5A, 0x2A5A, 0x3A5A}, "CC-EXT-028", "only grease", actual=kinds)
+
+
+@positive("CC-EXT-003")
+@negative("CC-EXT-003")
+def test_no_room(bench: Bench) -> None:
+    """Extensions that leave a Lossy frame with a long block no room for 512 bytes of payload raise INVALID_ARGUMENT."""
+    members = {slot: f"u{slot}" for slot in range(0, 32 * 60, 32)} | {2: "me"}
+    far = group(bench, members=members, epoch=9)
+    metadata = {"name": "x" * 255, "content_type": "y" * 255, "lifetime": 5_000}
+    named = [name for slot, name in members.items() if slot != 2][:50]
+    sender = open_sender(far, reliability="lossy", to=named)
+    far.take()
+    far.machine.raises("CC-EXT-003", "INVALID_ARGUMENT", "send", sender=sender, data="00" * 2_000, metadata=metadata)
+    far.none("CC-ERR-013", "DATA")
+    far.machine.do("send", sender=sender, data="00" * 20, metadata=metadata)
+    expect(far.take("DATA"), "CC-EXT-003", "a payload that fits whole is sent")
+
+
+@positive("CC-EXT-004")
+@negative("CC-EXT-004", "CC-EXT-001")
+@pytest.mark.parametrize("reliable", [True, False], ids=["reliable", "lossy"])
+def test_metadata_of_fragments(bench: Bench, reliable: bool) -> None:
+    """The extensions of fragment 0 are those of the whole message, whichever fragment comes first."""
+    far = group(bench)
+    lane = "reliable" if reliable else "lossy"
+    receiver = received(far, f.data(b"1", reliable=reliable), "CC-SESS-027", lane=lane)
+    parts = [
+        f.data(b"a" * 600, sequence=2, reliable=reliable, fragment=(0, 605, False), extensions=[(2, b"a.txt", False)]),
+        f.data(b"b" * 5, sequence=2, reliable=reliable, fragment=(1, 605, True)),
+    ]
+    for part in parts if reliable else parts[::-1]:
+        far.write(part, lane=lane)
+    names = [message.get("metadata", {}).get("name") for message in read_all(far.machine, receiver)]
+    expect_equal(names, [None, "a.txt"], "CC-EXT-004", "the name that fragment 0 says")

@@ -23,7 +23,7 @@ from callchannel_conformance.outcome import expect, expect_equal
 
 
 @positive("CC-FRAG-001", "CC-FRAG-002", "CC-FRAG-007", "CC-FRAG-009", "CC-FRAG-011", "CC-FRAG-004")
-@negative("CC-FRAG-001")
+@negative("CC-FRAG-001", "CC-FRAG-009")
 @pytest.mark.parametrize(("size", "frames"), [(0, 1), (1, 1), (16_368, 1), (16_369, 2), (40_000, 3)])
 def test_written(bench: Bench, size: int, frames: int) -> None:
     """A message is cut when it does not fit one frame, into full fragments that add up."""
@@ -39,6 +39,7 @@ def test_written(bench: Bench, size: int, frames: int) -> None:
     confirmed(far.machine, sender, 1, "CC-DELIV-010")
 
 
+@negative("CC-MODEL-004", "CC-FRAG-003", "CC-FRAG-012")
 @positive("CC-FRAG-003", "CC-MODEL-004", "CC-FRAG-012")
 @pytest.mark.parametrize("cut", [(5,), (1, 1, 1, 1, 1), (3, 2)])
 def test_read_in_any_pieces(bench: Bench, cut: tuple[int, ...]) -> None:
@@ -57,6 +58,7 @@ def test_read_in_any_pieces(bench: Bench, cut: tuple[int, ...]) -> None:
     expect_equal([(m["data"], m["private"]) for m in got], [(content.hex(), True)], "CC-FRAG-003", "one message")
 
 
+@negative("CC-FRAG-005", "CC-FRAG-006")
 @positive("CC-FRAG-005", "CC-FRAG-006")
 def test_interleaved(bench: Bench) -> None:
     """Fragments of different sessions stand between each other, written and read."""
@@ -112,8 +114,9 @@ _TABLE = [
     "CC-FRAG-051",
     "CC-LINK-087",
     "CC-SESS-042",
+    "CC-LINK-085",
 )
-@positive("CC-FRAG-046")
+@positive("CC-FRAG-046", "CC-LINK-087", "CC-FRAG-050", "CC-FRAG-051")
 @pytest.mark.parametrize(("frame", "code"), [case[1:] for case in _TABLE], ids=[case[0] for case in _TABLE])
 def test_which_one_wins(bench: Bench, frame: f.Frame, code: str) -> None:
     """The table of section 6.7: "hello" is partial with "hel"."""
@@ -132,6 +135,7 @@ def test_which_one_wins(bench: Bench, frame: f.Frame, code: str) -> None:
     expect_equal([event["code"] for event in closed], [code], "CC-ERR-021", "the receiver ends with it")
 
 
+@negative("CC-FRAG-017")
 @positive("CC-FRAG-017")
 def test_abort_read(bench: Bench) -> None:
     """ABORT discards the partial message, and the session goes on."""
@@ -144,7 +148,7 @@ def test_abort_read(bench: Bench) -> None:
 
 
 @negative("CC-FRAG-047", "CC-FRAG-048", "CC-LIMIT-021", "CC-FRAG-058", "CC-SEC-011")
-@positive("CC-FRAG-048")
+@positive("CC-FRAG-048", "CC-LIMIT-021", "CC-SEC-011", "CC-FRAG-047", "CC-FRAG-058")
 def test_too_large(bench: Bench) -> None:
     """A message above what the receiver announced fails with TOO_LARGE at its first frame."""
     far = group(bench)
@@ -161,6 +165,7 @@ def test_too_large(bench: Bench) -> None:
 # --- streams --------------------------------------------------------------------------------------
 
 
+@negative("CC-FRAG-020", "CC-FRAG-021", "CC-FRAG-022")
 @positive("CC-FRAG-019", "CC-FRAG-021", "CC-FRAG-022", "CC-FRAG-020")
 def test_stream_written(bench: Bench) -> None:
     """A stream has total 0; its bytes go out as they come, and LAST says that it is finished."""
@@ -183,6 +188,7 @@ def test_stream_written(bench: Bench) -> None:
     confirmed(far.machine, sender, stream, "CC-DELIV-010")
 
 
+@negative("CC-DELIV-044", "CC-ERR-024", "CC-FRAG-025", "CC-FRAG-026", "CC-FRAG-027")
 @positive("CC-FRAG-025", "CC-FRAG-026", "CC-FRAG-027", "CC-ERR-024", "CC-DELIV-044")
 def test_stream_read(bench: Bench) -> None:
     """A stream is read chunk by chunk before it is over; its end is told behind the last byte."""
@@ -208,7 +214,7 @@ def test_stream_read(bench: Bench) -> None:
 
 
 @negative("CC-FRAG-028", "CC-ERR-023", "CC-SESS-037")
-@positive("CC-FRAG-028")
+@positive("CC-FRAG-028", "CC-SESS-037", "CC-ERR-023")
 @pytest.mark.parametrize("how", ["abort", "close-lost", "fail", "link"])
 def test_stream_given_up(bench: Bench, how: str) -> None:
     """A stream that ends before its last fragment raises ABORTED to its reader, and gives no more bytes."""
@@ -229,6 +235,7 @@ def test_stream_given_up(bench: Bench, how: str) -> None:
     far.machine.raises("CC-FRAG-028", "ABORTED", "read_chunk", receiver=receiver)
 
 
+@positive("CC-FRAG-029")
 @negative("CC-FRAG-029")
 def test_stream_never_begun(bench: Bench) -> None:
     """A stream that was given up before its reading began is not handed out."""
@@ -239,6 +246,7 @@ def test_stream_never_begun(bench: Bench) -> None:
     expect_equal([message["sequence"] for message in got], [2], "CC-FRAG-029", "only the next message")
 
 
+@negative("CC-FRAG-004", "CC-FRAG-017")
 @positive("CC-DELIV-035", "CC-FRAG-013")
 def test_stream_cancelled(bench: Bench) -> None:
     """Taking back a stream ends it with ABORT; what waits behind it goes on."""
@@ -254,6 +262,7 @@ def test_stream_cancelled(bench: Bench) -> None:
     expect(data[0]["fragment"]["abort"], "CC-FRAG-013", "ABORT", actual=data[0])
 
 
+@negative("CC-LINK-048", "CC-FRAG-007")
 @positive("CC-LINK-048", "CC-FRAG-007")
 def test_resume_in_mid_message(bench: Bench) -> None:
     """A resume in the middle of a message repeats what was lost, in order, then goes on."""
@@ -288,3 +297,45 @@ def test_no_abort_after_fail_for_all(bench: Bench) -> None:
     failed(far.machine, sender, sequence, "CC-DELIV-024", "INTERNAL")
     far.hold(held=False)
     far.none("CC-FRAG-013", "DATA", "CLOSE")
+
+
+@positive("CC-FRAG-044", "CC-FRAG-045")
+@negative("CC-FRAG-044", "CC-FRAG-045", "CC-FRAG-019")
+def test_in_order(bench: Bench) -> None:
+    """What is in order is taken: gaps between messages, ABORT, single fragments, and the message after each of them."""
+    far = group(bench)
+    receiver = received(far, f.data(b"1", sequence=3), "CC-SESS-027")
+    far.write(f.data(b"hel", sequence=7, fragment=(0, 5, False)), f.data(b"lo", sequence=7, fragment=(1, 5, True)))
+    far.write(f.data(b"x", sequence=8, fragment=(0, 5, False)), f.abort(index=1, total=5, sequence=8))
+    far.write(f.data(b"whole", sequence=9, fragment=(0, 5, True)), f.data(b"end", sequence=2**32 - 1))
+    far.none("CC-FRAG-044", "FAIL")
+    got = read_all(far.machine, receiver)
+    expect_equal([message["sequence"] for message in got], [3, 7, 9, 2**32 - 1], "CC-FRAG-045", "all that was in order")
+    expect(not any(message["stream"] for message in got), "CC-FRAG-019", "a message with a total is no stream")
+
+
+@positive("CC-FRAG-019")
+def test_single_fragment_stream(bench: Bench) -> None:
+    """Total 0 makes a stream, also in a single fragment with LAST."""
+    bench.client.needs(feature="streams")
+    far = group(bench)
+    receiver = received(far, f.data(b"all", fragment=(0, 0, True)), "CC-SESS-027")
+    message = read(far.machine, receiver)
+    expect(message is not None and message["stream"], "CC-FRAG-019", "it is a stream", actual=message)
+
+
+@positive("CC-FRAG-016")
+@negative("CC-FRAG-016", "CC-FRAG-015")
+def test_abort_has_the_flags(bench: Bench) -> None:
+    """ABORT of a message with every flag carries them all, at the next index."""
+    far = group(bench)
+    sender = open_sender(far, priority="high", confirm="delivered", to=["ann"])
+    far.hold()
+    sequence = send(far, sender, bytes(60_000))
+    part = far.pull()
+    far.machine.do("cancel", sender=sender, sequence=sequence, code="CANCELLED")
+    far.take()
+    far.hold(held=False)
+    data = far.take("DATA")
+    expect(data and data[-1]["fragment"]["abort"], "CC-FRAG-016", "ABORT", actual=data)
+    expect_equal(data[-1]["flags"], part[-1]["flags"], "CC-FRAG-016", "with the message's flags")

@@ -31,6 +31,7 @@ def _fresh(bench: Bench, **options: Any) -> Acceptor:
     return far
 
 
+@negative("CC-LINK-010")
 @positive("CC-LINK-007", "CC-LINK-009", "CC-VER-001", "CC-LIMIT-018", "CC-LINK-010")
 def test_hello(bench: Bench) -> None:
     """A fresh HELLO: an instance identifier of its own, received 0, limits within bounds."""
@@ -60,7 +61,7 @@ def test_replace_flag(bench: Bench) -> None:
     expect(far.receive_hello()["replace"], "CC-LINK-050", "REPLACE is set")
 
 
-@negative("CC-LINK-008")
+@negative("CC-LINK-008", "CC-LINK-007")
 def test_nothing_before_welcome(bench: Bench) -> None:
     """Until WELCOME nothing but HELLO is written, whatever time passes."""
     far = _fresh(bench)
@@ -71,6 +72,7 @@ def test_nothing_before_welcome(bench: Bench) -> None:
     far.none("CC-LINK-008", "ACK", "DATA", "HELLO")
 
 
+@positive("CC-LINK-031")
 @negative("CC-LINK-031", "CC-LINK-027", "CC-LINK-023")
 @pytest.mark.parametrize("field", [{"attempt": 7}, {"received": 1}], ids=["attempt", "received"])
 def test_welcome_does_not_fit(bench: Bench, field: dict[str, Any]) -> None:
@@ -84,6 +86,7 @@ def test_welcome_does_not_fit(bench: Bench, field: dict[str, Any]) -> None:
     expect_equal([event["code"] for event in joined], ["HANDSHAKE"], "CC-ERR-026", "joining raises the code")
 
 
+@positive("CC-LINK-031")
 @negative("CC-LINK-031", "CC-LINK-028")
 @pytest.mark.parametrize(
     "field", [{"token": bytes(16)}, {"slot": 3}, {"received": 1000}], ids=["token", "slot", "received"]
@@ -99,6 +102,7 @@ def test_resume_does_not_fit(bench: Bench, field: dict[str, Any]) -> None:
     far.ended("CC-LINK-031", "RESUME_MISMATCH")
 
 
+@positive("CC-LINK-030")
 @negative("CC-LINK-030", "CC-FRAME-083", "CC-FRAME-082")
 @pytest.mark.parametrize("packet", ["420000060002", "42ff00080000beef"])
 def test_other_version(bench: Bench, packet: str) -> None:
@@ -110,6 +114,7 @@ def test_other_version(bench: Bench, packet: str) -> None:
     far.ended("CC-LINK-030", "VERSION")
 
 
+@negative("CC-LINK-032")
 @positive("CC-LINK-032", "CC-LIMIT-014")
 def test_join_time(bench: Bench) -> None:
     """Without WELCOME the link ends with TIMEOUT after `join_time`, not before."""
@@ -124,7 +129,7 @@ def test_join_time(bench: Bench) -> None:
 
 
 @positive("CC-LINK-036", "CC-LINK-038")
-@negative("CC-LIMIT-014")
+@negative("CC-LIMIT-014", "CC-LINK-036", "CC-LINK-038")
 def test_ack_delay(bench: Bench) -> None:
     """An ACK is due after `ack_delay`, or when `ack_frames` have come."""
     far = group(bench)
@@ -141,6 +146,7 @@ def test_ack_delay(bench: Bench) -> None:
     )
 
 
+@negative("CC-LINK-037")
 @positive("CC-LINK-037", "CC-LINK-040")
 def test_ack_interval(bench: Bench) -> None:
     """An ACK is written every `ack_interval`, also when nothing has come."""
@@ -184,8 +190,8 @@ def test_resume_hello(bench: Bench) -> None:
     expect_equal(hello["received"], 3, "CC-LINK-015", "the counted frames that it received")
 
 
-@positive("CC-LINK-001", "CC-LINK-046", "CC-LINK-006")
-@negative("CC-LINK-006", "CC-LINK-072")
+@positive("CC-LINK-001", "CC-LINK-046", "CC-LINK-006", "CC-LINK-072")
+@negative("CC-LINK-006", "CC-LINK-072", "CC-LINK-001", "CC-LINK-046")
 def test_new_transport_while_active(bench: Bench) -> None:
     """A new transport replaces the current one; what still comes on the old one is thrown away."""
     far = group(bench)
@@ -204,6 +210,7 @@ def test_new_transport_while_active(bench: Bench) -> None:
     expect(far.machine.take("resumed"), "CC-LINK-064", "the link is active again")
 
 
+@negative("CC-LINK-034", "CC-LINK-048")
 @positive("CC-LINK-034", "CC-LINK-048", "CC-LINK-049")
 @pytest.mark.parametrize("lost", [0, 1, 3])
 def test_retransmission(bench: Bench, lost: int) -> None:
@@ -244,6 +251,7 @@ def test_repeated_frames_apply_once(bench: Bench) -> None:
     expect_equal(got, [b"1", b"2", b"3"], "CC-LINK-033", "each once, in order")
 
 
+@negative("CC-LINK-043", "CC-LINK-044")
 @positive("CC-LINK-041", "CC-LINK-043", "CC-LINK-044")
 def test_resume_window(bench: Bench) -> None:
     """Messages wait while the link is suspended; after the resume window it is dead: LINK_LOST."""
@@ -260,6 +268,7 @@ def test_resume_window(bench: Bench) -> None:
     expect_equal([event["code"] for event in ended], ["LINK_LOST"], "CC-LINK-043", "only ACTIVE stops the window")
 
 
+@negative("CC-LINK-045")
 @positive("CC-LINK-045")
 def test_no_resume(bench: Bench) -> None:
     """With a resume window of 0 a lost transport is a dead link."""
@@ -271,7 +280,7 @@ def test_no_resume(bench: Bench) -> None:
 
 
 @positive("CC-LINK-035", "CC-SCHED-014")
-@negative("CC-LINK-035")
+@negative("CC-LINK-035", "CC-SCHED-014")
 def test_unacknowledged(bench: Bench) -> None:
     """At `unacknowledged` bytes no further Reliable DATA is written until an ACK; ACKs go on."""
     far = group(bench, bench.endpoint(limits={"unacknowledged": 65_536}))
@@ -286,8 +295,8 @@ def test_unacknowledged(bench: Bench) -> None:
     expect(far.take("DATA"), "CC-LINK-035", "an ACK makes room")
 
 
-@positive("CC-LINK-060", "CC-LINK-053", "CC-SESS-016")
-@negative("CC-LINK-062", "CC-LINK-061")
+@positive("CC-LINK-060", "CC-LINK-053", "CC-SESS-016", "CC-LINK-062")
+@negative("CC-LINK-062", "CC-LINK-061", "CC-LINK-060")
 def test_leave(bench: Bench) -> None:
     """Leaving closes the senders, waits for acknowledgement, and says BYE LEFT."""
     far = group(bench)
@@ -319,6 +328,7 @@ def test_leave_time(bench: Bench) -> None:
     assert sender
 
 
+@negative("CC-LINK-063")
 @positive("CC-LINK-063")
 def test_leave_suspended(bench: Bench) -> None:
     """Leaving while suspended ends the link at once."""
@@ -328,8 +338,8 @@ def test_leave_suspended(bench: Bench) -> None:
     expect_equal([event["code"] for event in far.machine.take("link_ended")], ["NONE"], "CC-LINK-063", "ended at once")
 
 
-@negative("CC-LINK-055", "CC-LINK-057")
-@positive("CC-LINK-055", "CC-LINK-059")
+@negative("CC-LINK-055", "CC-LINK-057", "CC-LINK-059")
+@positive("CC-LINK-055", "CC-LINK-059", "CC-LINK-057")
 def test_bye(bench: Bench) -> None:
     """BYE: the link is dead, the transport closed, no BYE in return, and it is never resumed."""
     far = group(bench)
@@ -346,14 +356,15 @@ def test_bye(bench: Bench) -> None:
     expect(number in far.closed, "CC-LINK-057", "a new transport is closed")
 
 
-@negative("CC-EXT-023")
-@positive("CC-EXT-024", "CC-EXT-026")
+@negative("CC-EXT-023", "CC-EXT-024", "CC-EXT-026")
+@positive("CC-EXT-024", "CC-EXT-026", "CC-EXT-023")
 def test_unknown_features(bench: Bench) -> None:
     """Feature bits that were not offered are ignored."""
     far = group(bench, features=0xFFFF_FFFF)
     far.goes_on("CC-EXT-023")
 
 
+@negative("CC-LIMIT-002")
 @positive("CC-LINK-014", "CC-LIMIT-002", "CC-LIMIT-010")
 @pytest.mark.parametrize(
     "fields", [{"window": 65_536}, {"window": 2**32 - 1}, {"largest_message": 32_768}, {"resume_ms": 600_000}]

@@ -41,6 +41,7 @@ def _theirs(far: Far) -> int:
     return 1 - _own(far)
 
 
+@negative("CC-PEER-001", "CC-PEER-002", "CC-PEER-007")
 @positive(
     "CC-PEER-002",
     "CC-PEER-007",
@@ -63,7 +64,8 @@ def test_accept(bench: Bench) -> None:
     expect_equal([(e["identity"], e["slot"]) for e in joined], [("me", 0)], "CC-PEER-007", "the acceptor has joined")
 
 
-@positive("CC-PEER-009", "CC-PEER-010", "CC-PEER-012")
+@negative("CC-PEER-009", "CC-PEER-010")
+@positive("CC-PEER-009", "CC-PEER-010", "CC-PEER-012", "CC-ROSTER-073")
 @ROLES
 def test_messages(bench: Bench, call: Call) -> None:
     """Both send and receive; control frames carry owner and receiver."""
@@ -107,6 +109,7 @@ def test_blocks(bench: Bench, call: Call, block: tuple[int, str, bool], code: st
     far.ended("CC-ROSTER-073", code)
 
 
+@positive("CC-PEER-013")
 @negative("CC-PEER-013", "CC-FRAME-015")
 @ROLES
 def test_refuse(bench: Bench, call: Call) -> None:
@@ -116,6 +119,7 @@ def test_refuse(bench: Bench, call: Call) -> None:
     far.ended("CC-PEER-013", "HANDSHAKE")
 
 
+@positive("CC-PEER-008")
 @negative("CC-PEER-008")
 @ROLES
 def test_second_roster(bench: Bench, call: Call) -> None:
@@ -146,6 +150,7 @@ def test_slots(bench: Bench, call: Call, kind: str) -> None:
     far.ended("CC-LINK-080", "SLOT")
 
 
+@negative("CC-PEER-011")
 @positive("CC-PEER-011")
 @ROLES
 def test_everyone_but_the_peer(bench: Bench, call: Call) -> None:
@@ -159,7 +164,7 @@ def test_everyone_but_the_peer(bench: Bench, call: Call) -> None:
     confirmed(far.machine, sender, sequence, "CC-PEER-011")
 
 
-@positive("CC-PEER-006")
+@positive("CC-PEER-006", "CC-PEER-005")
 @negative("CC-PEER-006", "CC-PEER-005")
 @pytest.mark.parametrize("role", ["initiator", "acceptor"])
 def test_largest_message(bench: Bench, role: str) -> None:
@@ -171,6 +176,8 @@ def test_largest_message(bench: Bench, role: str) -> None:
     expect(far.take("DATA"), "CC-PEER-006", "exactly the largest is taken")
 
 
+@positive("CC-LINK-052", "CC-PEER-003")
+@negative("CC-PEER-003", "CC-LINK-052")
 @negative("CC-PEER-003")
 def test_call_full(bench: Bench) -> None:
     """A fresh HELLO without REPLACE beside a living link is refused with CALL_FULL."""
@@ -183,7 +190,23 @@ def test_call_full(bench: Bench) -> None:
     far.goes_on("CC-LINK-052")
 
 
+@positive("CC-PEER-003")
+@negative("CC-PEER-003")
+def test_hello_after_leaving(bench: Bench) -> None:
+    """Once its application has left, an acceptor refuses every HELLO with NOT_ADMITTED."""
+    far = called(bench)
+    far.machine.do("leave")
+    far.ack()
+    far.ended("CC-LINK-060", "LEFT")
+    for replace in (False, True):
+        other = Initiator(bench, far.machine, "ann")
+        other.connect()
+        other.say_hello(replace=replace)
+        other.ended("CC-PEER-003", "NOT_ADMITTED")
+
+
 @positive("CC-PEER-004", "CC-LINK-050", "CC-LINK-024")
+@negative("CC-LINK-024", "CC-LINK-050", "CC-PEER-004")
 @pytest.mark.parametrize("same", [True, False])
 def test_replace(bench: Bench, same: bool) -> None:
     """REPLACE ends the old link when it comes from the same identity and instance."""
@@ -219,7 +242,7 @@ def test_old_session(bench: Bench, call: Call) -> None:
     far.goes_on("CC-SESS-060")
 
 
-@positive("CC-PEER-015", "CC-SESS-023", "CC-DELIV-024")
+@positive("CC-PEER-015", "CC-SESS-023", "CC-DELIV-024", "CC-PEER-014")
 @ROLES
 def test_fail_of_the_peer(bench: Bench, call: Call) -> None:
     """The peer's FAIL ends the session for its owner too (S33)."""
@@ -232,6 +255,7 @@ def test_fail_of_the_peer(bench: Bench, call: Call) -> None:
     far.machine.raises("CC-SESS-025", "CLOSED", "send", sender=sender, data="00")
 
 
+@negative("CC-PEER-015", "CC-PEER-017")
 @positive("CC-PEER-017", "CC-SESS-052")
 @ROLES
 def test_too_large_for_the_peer(bench: Bench, call: Call) -> None:
@@ -245,6 +269,7 @@ def test_too_large_for_the_peer(bench: Bench, call: Call) -> None:
     expect_equal(told, (_theirs(far), _own(far), f.bye("TOO_LARGE")["code"]), "CC-PEER-017", "FAIL")
 
 
+@positive("CC-PEER-016")
 @negative("CC-PEER-016", "CC-PEER-014")
 @ROLES
 def test_slow_reader(bench: Bench, call: Call) -> None:
@@ -261,6 +286,7 @@ def test_slow_reader(bench: Bench, call: Call) -> None:
     expect_equal(len(read_all(far.machine, receiver)), count, "CC-PEER-016", "everything stays readable")
 
 
+@negative("CC-LINK-058", "CC-PEER-018", "CC-PEER-019", "CC-PEER-020")
 @positive("CC-PEER-018", "CC-PEER-020", "CC-PEER-019", "CC-LINK-058")
 @ROLES
 @pytest.mark.parametrize("code", ["LEFT", "INTERNAL"])
@@ -286,6 +312,7 @@ def test_peer_leaves(bench: Bench, call: Call, code: str) -> None:
 # --- the acceptor's link --------------------------------------------------------------------------
 
 
+@negative("CC-LINK-014")
 @positive("CC-LINK-028", "CC-LINK-029", "CC-LINK-047", "CC-LINK-048", "CC-LINK-014", "CC-LINK-023")
 def test_acceptor_resume(bench: Bench) -> None:
     """An acceptor takes a resume: the same values, its count, and retransmission."""
@@ -324,8 +351,8 @@ def test_acceptor_resume_while_active(bench: Bench) -> None:
     expect_equal(far.machine.take("suspended", "resumed"), [], "CC-LINK-064", "L19: from ACTIVE to ACTIVE")
 
 
-@negative("CC-LINK-016", "CC-LINK-017", "CC-LINK-018", "CC-LINK-019", "CC-FRAME-072", "CC-VER-003")
-@positive("CC-LINK-016")
+@negative("CC-LINK-016", "CC-LINK-017", "CC-LINK-018", "CC-LINK-019", "CC-FRAME-072", "CC-VER-003", "CC-VER-001")
+@positive("CC-LINK-016", "CC-VER-003")
 @pytest.mark.parametrize(
     ("packet", "code"),
     [
@@ -391,6 +418,7 @@ def test_resume_refused(bench: Bench, which: str) -> None:
         far.ended("CC-LINK-017", "RESUME_MISMATCH")
 
 
+@negative("CC-LINK-020")
 @positive("CC-LINK-020", "CC-LINK-021")
 def test_unbound_time(bench: Bench) -> None:
     """A transport without HELLO gets BYE TIMEOUT after `unbound_time`."""
@@ -404,7 +432,8 @@ def test_unbound_time(bench: Bench) -> None:
     far.ended("CC-LINK-020", "TIMEOUT")
 
 
-@positive("CC-LINK-044", "CC-LINK-043")
+@negative("CC-LINK-043", "CC-LINK-044")
+@positive("CC-LINK-044", "CC-LINK-043", "CC-LINK-018")
 def test_acceptor_resume_window(bench: Bench) -> None:
     """After the resume window the acceptor's link is dead, and its token unknown."""
     far = called(bench)
@@ -418,3 +447,27 @@ def test_acceptor_resume_window(bench: Bench) -> None:
     far.take()
     far.write(f.hello(resume=True, token=far.token, attempt=far.attempt, identity="ann"))
     far.ended("CC-LINK-018", "RESUME_UNKNOWN")
+
+
+@positive("CC-ROSTER-071", "CC-ROSTER-072")
+@negative("CC-ROSTER-071", "CC-ROSTER-072")
+@pytest.mark.parametrize(
+    ("roster", "code"),
+    [
+        (f.roster(2, f.join(0, "bob"), f.join(1, "me"), snapshot=True), "EPOCH"),
+        (f.roster(1, f.join(0, "bob"), f.join(1, "me"), snapshot=True, more=True), "EPOCH"),
+        (f.roster(1, f.join(0, "bob"), f.join(2, "me"), snapshot=True), "SLOT"),
+        (f.roster(1, f.join(0, "bob"), f.join(1, "me"), f.join(2, "eve"), snapshot=True), "SLOT"),
+        (f.roster(1, f.join(1, "me"), snapshot=True), "SLOT"),
+    ],
+    ids=["epoch", "more", "slots", "a-third", "alone"],
+)
+def test_wrong_roster(bench: Bench, roster: f.Frame, code: str) -> None:
+    """A ROSTER of another epoch, with MORE, or with other slots than 0 and 1, ends the link."""
+    far = Acceptor(bench, bench.peer("initiator"))
+    far.members, far.peer_slot, far.epoch = {0: "bob", 1: "me"}, 1, 1
+    far.connect()
+    far.receive_hello()
+    far.answer(deliver_snapshot=False)
+    far.write(roster)
+    far.ended("CC-ROSTER-072" if code == "EPOCH" else "CC-ROSTER-071", code)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from callchannel_conformance.client import Client, Json
 from callchannel_conformance.marks import negative, positive
@@ -37,6 +37,8 @@ def _run(acceptor: Client, call: str, deadline: float | None, endpoints: Client 
         if deadline is None or time.monotonic() < deadline:
             run_plan(plan, acceptor, endpoints)
 
+    if acceptor.seed:
+        judge = seed(acceptor.seed)(settings(_DRAWN, derandomize=False)(judge))
     judge()
 
 

@@ -22,7 +22,7 @@ def _three(bench: Bench, **limits: int) -> list[Initiator]:
 
 
 @positive("CC-RELAY-041", "CC-RELAY-050", "CC-RELAY-048")
-@negative("CC-RELAY-041", "CC-SEC-010")
+@negative("CC-RELAY-041", "CC-SEC-010", "CC-RELAY-048")
 def test_link_memory(bench: Bench) -> None:
     """Beyond `relay_link_memory` the session with the most bytes queued is failed with MEMORY, and no other."""
     _, bob, owner = _three(bench, relay_link_memory=1 << 20, window=1 << 20)
@@ -96,7 +96,7 @@ def test_long_snapshot(bench: Bench) -> None:
     expect_equal(sum(len(part["entries"]) for part in last), 80, "CC-ROSTER-017", "everyone is listed")
 
 
-@positive("CC-LINK-066")
+@positive("CC-LINK-066", "CC-SEC-014")
 @negative("CC-SEC-014")
 def test_others_go_on(bench: Bench) -> None:
     """What one endpoint does wrong ends its own link, and the others talk on."""
@@ -105,3 +105,35 @@ def test_others_go_on(bench: Bench) -> None:
     expect(owner.transport is None, "CC-LINK-066", "its own link has ended")
     ann.write(f.data(sender=0))
     expect(bob.take("DATA"), "CC-SEC-014", "the others talk on")
+
+
+@positive("CC-FRAG-020", "CC-RELAY-020")
+@negative("CC-FRAG-020", "CC-RELAY-020")
+def test_stream_beyond_the_largest(bench: Bench) -> None:
+    """A stream goes on beyond the call's largest message, at a relay as well, to its end."""
+    ann, _, owner = _three(bench, largest_message=32_768)
+    for index in range(5):
+        owner.write(f.data(bytes(10_000), sender=2, fragment=(index, 0, index == 4)))
+    owner.none("CC-RELAY-020", "REFUSE", "FAIL")
+    expect_equal(len(ann.take("DATA")), 5, "CC-FRAG-020", "all of it is forwarded")
+
+
+@positive("CC-RELAY-064", "CC-RELAY-065")
+@negative("CC-RELAY-064", "CC-RELAY-065")
+def test_after_the_owners_death(bench: Bench) -> None:
+    """Nothing of a dead owner's Lossy messages comes behind its CLOSE, and what its readers say is nobody's fault."""
+    ann, bob, owner = _three(bench)
+    ann.hold("lossy")
+    owner.write(f.data(sender=2, session=2, channel=6, reliable=False), lane="lossy")
+    owner.write(f.data(sender=2, confirm=True, to=(3, [], True)))
+    owner.write(f.bye("LEFT"))
+    bench.advance(100)
+    before = ann.take("CLOSE", session=2)
+    ann.hold("lossy", held=False)
+    came = [frame["type"] for frame in ann.take("DATA", "CLOSE") if frame["session"] == 2]
+    # Dropped, or written before that CLOSE, which then waits for it.
+    expect(came in (([],) if before else (["CLOSE"], ["DATA", "CLOSE"])), "CC-RELAY-064", "before CLOSE", actual=came)
+    bob.write(f.receipt(1, sender=2, recipient=1))
+    bob.write(f.fail(2, "CLOSED", sender=2, recipient=1))
+    bob.goes_on("CC-RELAY-065")
+    ann.goes_on("CC-RELAY-065")

@@ -9,17 +9,20 @@ change nothing anyone can see are alive by right, so the figure is a lower bound
 from __future__ import annotations
 
 import ast
+import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from callchannel_conformance.selftest.run import Trial, run
+from callchannel_conformance.selftest.worker import Order, Worker
+
+Json = dict[str, Any]
 
 _COMPARED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Lt: ast.LtE,
@@ -97,12 +100,24 @@ def judge(mutant: Mutant, sources: Path, adapter: str, baseline: frozenset[str] 
         copy = Path(folder) / "sources"
         shutil.copytree(sources, copy, ignore=shutil.ignore_patterns("__pycache__", "tests"))
         (copy / mutant.path.relative_to(sources)).write_text(mutant.source, "utf-8")
-        environment = f"env PYTHONPATH={copy} {adapter}"
-        results = run(Trial("mutant", "", environment, ()), ["--scripted"])
-    if results is None:
-        return "the suite itself failed"
-    bad = [c for c in results["checks"] if c["result"] not in ("PASS", "SKIP") and c["check"] not in baseline]
-    return f"killed by {bad[0]['check']}" if bad else "ALIVE"
+        return killer(f"env PYTHONPATH={copy} {adapter}", baseline) or "ALIVE"
+
+
+def killer(adapter: str, baseline: frozenset[str] = frozenset()) -> str | None:
+    """`killed by …` for an adapter that a check refuses, else None. Checks of *baseline* are left out."""
+    worker = Worker()
+    try:
+        # The adapter may crash or hang, so it is nobody else's; the first failure says enough.
+        records = worker.run(Order(adapter=adapter, shared=False, until=0 if baseline else 1))
+    finally:
+        worker.close()
+    bad = failing(records) - baseline
+    return f"killed by {min(bad)}" if bad else None
+
+
+def failing(records: list[Json]) -> frozenset[str]:
+    """Names of the checks that did not pass."""
+    return frozenset(r["check"] for r in records if r["result"] not in ("PASS", "SKIP"))
 
 
 def main() -> int:
@@ -114,11 +129,14 @@ def main() -> int:
     step = max(len(found) // int(count), 1)
     chosen = found[step // 2 :: step][: int(count)]
     adapter = " ".join(command)
-    good = run(Trial("variant", "", f"env PYTHONPATH={root} {adapter}", ()), ["--scripted"]) or {"checks": []}
-    baseline = frozenset(c["check"] for c in good["checks"] if c["result"] not in ("PASS", "SKIP"))
+    worker = Worker()
+    baseline = failing(worker.run(Order(adapter=f"env PYTHONPATH={root} {adapter}", shared=False)))
+    worker.close()
     killed = 0
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
-        outcomes = pool.map(lambda mutant: judge(mutant, root, adapter, baseline), chosen)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=os.cpu_count() or 2, mp_context=context) as pool:
+        number = len(chosen)
+        outcomes = pool.map(judge, chosen, [root] * number, [adapter] * number, [baseline] * number)
         for mutant, outcome in zip(chosen, outcomes, strict=True):
             print(f"{mutant.path.name}:{mutant.line} {mutant.what}: {outcome}", flush=True)
             killed += outcome.startswith("killed")

@@ -17,7 +17,7 @@ from typing import Any
 from callchannel_conformance import wire
 
 Json = dict[str, Any]
-Memory = dict[str, Any]
+Memory = dict[Any, Any]
 
 Frames = Callable[[Json, str, Memory], list[Json] | None]
 """What becomes of a frame on a lane: the frames in its place, or None for itself."""
@@ -25,7 +25,10 @@ Frames = Callable[[Json, str, Memory], list[Json] | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a proxy changes. Every function may keep what it likes in the memory it is given."""
+    """What a proxy changes. Every function may keep what it likes in the memory it is given.
+
+    In it there are the `request` that is done and the `transport` that came up last. All is forgotten with `reset`.
+    """
 
     writes: Frames | None = None
     """Frames that the implementation writes."""
@@ -47,6 +50,11 @@ class Change:
 def apply(change: Change, request: Json, ask: Callable[[Json], Json]) -> Json:
     """Do a request through a change."""
     memory = change.memory
+    if request["op"] == "reset":
+        memory.clear()
+    memory["request"] = request
+    if request["op"] == "transport_up":
+        memory["transport"] = request["transport"]
     if change.request is not None:
         request = change.request(request, memory)
     if change.reads is not None and request["op"] == "receive":

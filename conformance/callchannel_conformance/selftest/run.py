@@ -1,44 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the self-test: defects have to die, legal variants to pass, bad adapters to get their one verdict."""
+"""Runs the self-test: defects have to die, legal variants to pass, bad adapters to get their one verdict.
+
+A defect is tried with the checks that saw it when the record was made (`data/dead_defects.json`), which takes a blink;
+only when they no longer see it, with its whole area. `record` tries each with its whole area and writes it anew.
+"""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from callchannel_conformance.outcome import Exit
-from callchannel_conformance.selftest import bad_adapter, wire_adapter
-from callchannel_conformance.selftest.defects import DEFECTS
-from callchannel_conformance.selftest.variants import VARIANTS
+from callchannel_conformance.outcome import Exit, Result, verdict
+from callchannel_conformance.selftest import trials as all_trials
+from callchannel_conformance.selftest.trials import Trial
+from callchannel_conformance.selftest.worker import work
 
 Json = dict[str, Any]
 
-_HERE: Final = Path(__file__).resolve().parent
-_RECORD: Final = _HERE.parent / "data" / "dead_defects.json"
-_PROXY: Final = "callchannel_conformance.selftest.proxy"
-_WIRE: Final = "callchannel_conformance.selftest.wire_adapter"
-_BAD: Final = "callchannel_conformance.selftest.bad_adapter"
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One run of the suite. `kind`: defect, variant or bad; `want` what has to come of it."""
-
-    kind: str
-    name: str
-    adapter: str
-    areas: tuple[str, ...]
-    requirement: str = ""
-    want: str = ""
-    among: str = ""
+RECORD: Final = Path(__file__).resolve().parent.parent / "data" / "dead_defects.json"
+SEEDS: Final = 5
+REFERENCE: Final = "inline:callchannel.adapter.conversation:Conversation"
+"""The reference's adapter, in the process of the worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,108 +37,180 @@ class Judged:
     trial: Trial
     good: bool
     detail: str
-    broken: tuple[str, ...] = ()
-    witness: str = ""
-    """A check that sees a defect."""
+    dead_for: tuple[str, ...] = ()
+    """The requirements for which a defect died: its own that a failed check cites, and others found broken."""
+    witnesses: tuple[str, ...] = ()
+    """Checks that see a defect, as few as cite all its requirements."""
 
 
-def trials(reference: str, *, full: bool) -> Iterator[Trial]:
-    """All trials. *reference*: command of a good adapter with all profiles."""
-    python = sys.executable
-    for rule in wire_adapter.rules():
-        yield Trial("defect", f"codec-without-{rule}", f"{python} -m {_WIRE} {rule}", ("codec",), rule)
-    for name, defect in DEFECTS.items():
-        areas = () if full else defect.areas
-        yield Trial("defect", name, f"{python} -m {_PROXY} {name} {reference}", areas, defect.requirement)
-    yield Trial("variant", "grammar", f"{python} -m {_WIRE}", (), want="conformant")
-    yield Trial("variant", "reference", reference, (), want="conformant")
-    for name in VARIANTS:
-        yield Trial("variant", name, f"{python} -m {_PROXY} {name} {reference}", (), want="conformant")
-    for kind, (verdict, among) in bad_adapter.EXPECTED.items():
-        yield Trial("bad", kind, f"{python} -m {_BAD} {kind}", ("codec",), want=verdict, among=among)
+def _failed(records: Sequence[Json]) -> list[Json]:
+    return [record for record in records if record["result"] == Result.FAIL.value]
 
 
-def run(trial: Trial, extra: Sequence[str] = ()) -> Json | None:
-    """The results of the suite on a trial's adapter, or None when the suite itself failed."""
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "results.json"
-        command = [sys.executable, "-m", "callchannel_conformance", "run", "--adapter", trial.adapter, "-q"]
-        command += ["--json", str(target), "--replays", folder, *extra]
-        for area in trial.areas:
-            command += ["--area", area]
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(_HERE.parent.parent), os.environ.get("PYTHONPATH", "")]))
-        }
-        subprocess.run(command, capture_output=True, check=False, env=environment, cwd=folder)
-        if not target.exists():
-            return None
-        loaded: Json = json.loads(target.read_text("utf-8"))
-        return loaded
+def _cites(record: Json, requirement: str) -> bool:
+    return requirement in record["requirements"] or record.get("broken") == requirement
 
 
-def judge(trial: Trial, baseline: frozenset[str] = frozenset()) -> Judged:
-    """Run a trial and judge it. *baseline*: checks that fail on the good adapter as well, and so show nothing."""
-    results = run(trial, ["--scripted"])
-    if results is None:
-        return Judged(trial, False, "the suite itself failed")
-    bad = [c for c in results["checks"] if c["result"] not in ("PASS", "SKIP") and c["check"] not in baseline]
-    broken = tuple(sorted({c["broken"] for c in bad if "broken" in c and c["result"] == "FAIL"}))
-    if trial.kind == "defect":
-        detail = f"killed by {len(bad)} checks" if broken else "ALIVE"
-        if broken and trial.requirement not in broken:
-            detail += f" (as {', '.join(broken[:3])})"
-        seen = [c["check"] for c in bad if c.get("broken") == trial.requirement] or [c["check"] for c in bad]
-        return Judged(trial, bool(broken), detail, broken, seen[0] if seen else "")
+def judge_defect(trial: Trial, records: Sequence[Json]) -> Judged:
+    """A defect is dead when for each of its requirements a check that cites it has failed."""
+    failed = _failed(records)
+    # The check that names a requirement as the broken one is the better witness.
+    failed.sort(key=lambda record: record.get("broken") not in trial.requirements)
+    witnesses: list[Json] = []
+    missing = []
+    for requirement in trial.requirements:
+        if any(_cites(record, requirement) for record in witnesses):
+            continue
+        seen = next((record for record in failed if record.get("broken") == requirement), None)
+        seen = seen or next((record for record in failed if _cites(record, requirement)), None)
+        if seen is None:
+            missing.append(requirement)
+        else:
+            witnesses.append(seen)
+    if not failed:
+        return Judged(trial, False, "ALIVE")
+    dead = {record["broken"] for record in failed if "broken" in record} | set(trial.requirements) - set(missing)
+    detail = f"killed by {len(failed)} checks, as {', '.join(sorted({str(r.get('broken')) for r in failed})[:4])}"
+    if missing:
+        detail = f"no check that cites {', '.join(missing)} fails; {detail}"
+    names = tuple(dict.fromkeys(record["check"] for record in witnesses))
+    return Judged(trial, not missing, detail, tuple(sorted(dead)), names)
+
+
+def judge_other(trial: Trial, records: Sequence[Json]) -> Judged:
+    """A variant passes whole; a bad adapter gets its one verdict."""
     if trial.kind == "variant":
-        return Judged(trial, not bad, "passes" if not bad else f"{bad[0]['check']}: {bad[0].get('message', '')[:120]}")
-    verdict = "incomplete" if results["verdict"] == "conformant" else results["verdict"]
-    there = trial.among in results["counts"]
-    return Judged(trial, verdict == trial.want and there, f"{results['verdict']}, {results['counts']}")
+        bad = [r for r in records if r["result"] not in (Result.PASS.value, Result.SKIP.value)]
+        ran = any(r["result"] == Result.PASS.value for r in records)
+        detail = f"{bad[0]['check']}: {bad[0].get('message', '')[:200]}" if bad else "passes" if ran else "nothing ran"
+        return Judged(trial, ran and not bad, detail)
+    results = [Result(record["result"]) for record in records]
+    found = verdict(results).value
+    # A run of the codec checks alone is a selection, which is never called conformant.
+    found = "incomplete" if found == "conformant" else found
+    counts = {kind.value: results.count(kind) for kind in Result if kind in results}
+    return Judged(trial, found == trial.want and trial.among in counts, f"{found}, {counts}")
 
 
-def selftest(*, reference: str | None, full: bool, only: str) -> int:
-    """Run all trials and print them. Records dead defects beside the suite. Returns the exit status."""
-    command = reference or f"{sys.executable} -m callchannel.adapter"
-    chosen = [trial for trial in trials(command, full=full) if only in trial.name or only == trial.kind]
-    good = run(Trial("variant", "reference", command, ()), ["--scripted"])
-    if good is None:
-        print("the reference adapter can't be run", file=sys.stderr)
-        return Exit.HARNESS
-    baseline = frozenset(c["check"] for c in good["checks"] if c["result"] not in ("PASS", "SKIP"))
-    if baseline:
-        print(
-            f"note: {len(baseline)} checks fail on the good adapter and are left aside: "
-            f"{', '.join(sorted(baseline)[:5])} …"
-        )
-    judged: list[Judged] = []
-    with ThreadPoolExecutor(max_workers=max((os.cpu_count() or 2), 1)) as pool:
-        for found in pool.map(lambda trial: judge(trial, baseline), chosen):
-            judged.append(found)
-            if not found.good or only:
-                print(
-                    f"{'ok  ' if found.good else 'BAD '} {found.trial.kind:8}{found.trial.name}: {found.detail}",
-                    flush=True,
-                )
-    for kind in ("defect", "variant", "bad"):
+def quick(trial: Trial, reference: str, witnesses: Sequence[str]) -> Judged:
+    """Try a defect with its witnesses, then with its area; all else as it has to be."""
+    if not trial.is_defect:
+        return judge_other(trial, work(all_trials.order(trial, reference)))
+    if witnesses:
+        found = judge_defect(trial, work(all_trials.order(trial, reference, checks=tuple(witnesses))))
+        if found.good:
+            return found
+    return judge_defect(trial, work(all_trials.order(trial, reference)))
+
+
+def anew(trial: Trial, reference: str, witnesses: Sequence[str]) -> Judged:
+    """Try a defect with its whole area, whatever saw it before; with every scripted check where that is not enough."""
+    found = quick(trial, reference, ())
+    if trial.is_defect and not found.good:
+        found = judge_defect(trial, work(all_trials.order(trial, reference, areas=())))
+    return found
+
+
+def seeded(trial: Trial, reference: str, seed: int) -> Judged:
+    """Try anything with the whole suite, drawn checks and all, on one seed; a defect until the first check fails."""
+    until = 1 if trial.is_defect else 0
+    areas: Json = {"areas": ()} if trial.kind != "bad" else {}
+    records = work(all_trials.order(trial, reference, generated=True, seed=seed, until=until, **areas))
+    if not trial.is_defect:
+        return judge_other(trial, records)
+    failed = _failed(records)
+    return Judged(trial, bool(failed), f"killed by {failed[0]['check']}" if failed else "ALIVE")
+
+
+def selftest(*, reference: str | None, mode: str, only: str, progress: Path | None = None) -> int:
+    """Run the trials and print them. *mode*: `quick`, `record` or `full`. Returns the exit status."""
+    command = reference or REFERENCE
+    chosen = [trial for trial in all_trials.trials() if not only or only in trial.name or only == trial.kind]
+    if mode == "full":
+        return _full(chosen, command, progress or Path("selftest-progress.json"))
+    record: Json = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
+    witnesses: dict[str, list[str]] = record.get("witnesses", {})
+    # Variants take longest, so they begin.
+    chosen.sort(key=lambda trial: (trial.kind != "variant", trial.name != "hang"))
+    tasks = [(trial, (trial, command, witnesses.get(trial.name, []))) for trial in chosen]
+    started = time.monotonic()
+    judged = []
+    for _, found in _each(anew if mode == "record" else quick, tasks):
+        judged.append(found)
+        if not found.good or only:
+            print(
+                f"{'ok  ' if found.good else 'BAD '} {found.trial.kind:8}{found.trial.name}: {found.detail}", flush=True
+            )
+    for kind in dict.fromkeys(trial.kind for trial in chosen):
         these = [found for found in judged if found.trial.kind == kind]
-        print(f"{kind}: {sum(found.good for found in these)} of {len(these)}")
-    if not only:
-        _record(judged, command)
-    return Exit.CONFORMANT if all(found.good for found in judged) else Exit.NONCONFORMANT
+        print(f"{kind:8} {sum(found.good for found in these)} of {len(these)}")
+    print(f"{time.monotonic() - started:.0f} s")
+    if mode == "record":
+        _write_record(record if only else {}, judged)
+    return Exit.CONFORMANT if judged and all(found.good for found in judged) else Exit.NONCONFORMANT
 
 
-def _record(judged: Sequence[Judged], command: str) -> None:
-    """Write which defects died for which requirement; the matrix shows it."""
-    dead: dict[str, list[str]] = {}
+def _each(
+    do: Callable[..., Judged], tasks: Sequence[tuple[Trial, tuple[Any, ...]]]
+) -> Iterator[tuple[tuple[Any, ...], Judged]]:
+    """Do tasks in as many processes as there are processors, each of which does one after another."""
+    # A fresh process, not a fork: the adapters of a worker are its own.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=min(os.cpu_count() or 2, len(tasks) or 1), mp_context=context) as pool:
+        futures = {pool.submit(do, *arguments): (trial, arguments) for trial, arguments in tasks}
+        for future in as_completed(futures):
+            trial, arguments = futures[future]
+            try:
+                yield arguments, future.result()
+            except Exception as error:
+                yield arguments, Judged(trial, False, f"the suite itself failed: {error!r}")
+
+
+def _write_record(before: Json, judged: Sequence[Judged]) -> None:
+    """Write which defects died for which requirement, and their witnesses; the matrix shows it."""
+    names = {found.trial.name for found in judged}
+    dead = {key: set(values) - names for key, values in before.get("dead", {}).items()}
+    witnesses = {key: value for key, value in before.get("witnesses", {}).items() if key not in names}
+    alive = set(before.get("alive", [])) - names
     for found in judged:
-        if found.trial.kind == "defect" and found.good:
-            for requirement in {found.trial.requirement, *found.broken}:
-                dead.setdefault(requirement, []).append(found.trial.name)
-    alive = [found.trial.name for found in judged if found.trial.kind == "defect" and not found.good]
+        if not found.trial.is_defect:
+            continue
+        for requirement in found.dead_for:
+            dead.setdefault(requirement, set()).add(found.trial.name)
+        if found.good:
+            witnesses[found.trial.name] = list(found.witnesses)
+        else:
+            alive.add(found.trial.name)
     content = {
         "SPDX-License-Identifier": "CC0-1.0",
-        "alive": alive,
-        "witnesses": {found.trial.name: found.witness for found in judged if found.witness},
-        "dead": {key: sorted(dead[key]) for key in sorted(dead)},
+        "alive": sorted(alive),
+        "witnesses": {key: witnesses[key] for key in sorted(witnesses)},
+        "dead": {key: sorted(dead[key]) for key in sorted(dead) if dead[key]},
     }
-    _RECORD.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    RECORD.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+def _full(chosen: Sequence[Trial], command: str, progress: Path) -> int:
+    """Every trial against the whole suite on five seeds. What is in *progress* is not done again."""
+    done: dict[str, list[Any]] = json.loads(progress.read_text("utf-8")) if progress.exists() else {}
+    tasks = [
+        (trial, (trial, command, seed))
+        for trial in chosen
+        for seed in range(1, SEEDS + 1)
+        if f"{trial.kind}/{trial.name}/{seed}" not in done
+    ]
+    print(f"{len(tasks)} runs to do, {len(done)} done before; {progress} keeps them", flush=True)
+    started = time.monotonic()
+    for number, ((trial, _, seed), found) in enumerate(_each(seeded, tasks), 1):
+        done[f"{trial.kind}/{trial.name}/{seed}"] = [found.good, found.detail]
+        if not found.good:
+            print(f"BAD  {trial.kind} {trial.name}, seed {seed}: {found.detail}", flush=True)
+        if number % 25 == 0 or number == len(tasks):
+            progress.write_text(json.dumps(done, indent=1) + "\n", "utf-8")
+            print(f"{number} of {len(tasks)} after {time.monotonic() - started:.0f} s", flush=True)
+    wanted = {(trial.kind, trial.name) for trial in chosen}
+    for kind in dict.fromkeys(trial.kind for trial in chosen):
+        names = [name for other, name in wanted if other == kind]
+        good = [[done[f"{kind}/{name}/{seed}"][0] for seed in range(1, SEEDS + 1)] for name in names]
+        print(f"{kind:8} {sum(all(one) for one in good)} of {len(good)} on every seed, {sum(map(sum, good))} runs good")
+    return Exit.CONFORMANT if all(value[0] for value in done.values()) else Exit.NONCONFORMANT

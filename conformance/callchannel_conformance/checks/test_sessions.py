@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions at an endpoint, beyond the cells of the state tables: legal options, linger, CLOSE of Lossy sessions."""
+
+from __future__ import annotations
+
+import pytest
+
+from callchannel_conformance import frames as f
+from callchannel_conformance.bench.links import group
+from callchannel_conformance.bench.machine import Bench
+from callchannel_conformance.checks.helpers import open_sender, read_all, received, send
+from callchannel_conformance.marks import negative, positive
+from callchannel_conformance.outcome import expect, expect_equal
+
+
+@positive("CC-SESS-001", "CC-SESS-005")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"channel": 65_535},
+        {"channel": 1, "confirm": "delivered"},
+        {"channel": 65_535, "reliability": "lossy", "latest": True, "confirm": "accepted"},
+    ],
+    ids=["last-channel", "delivered", "latest-lossy"],
+)
+def test_open_options(bench: Bench, options: dict[str, object]) -> None:
+    """Options that go together are taken, up to the last channel."""
+    bench.client.needs(feature="high_channels")
+    far = group(bench)
+    sender = open_sender(far, **options)
+    far.take()
+    send(far, sender)
+    expect_equal(far.one("CC-SESS-001", "DATA")["channel"], options["channel"], "CC-SESS-001", "the sender is open")
+
+
+@positive("CC-SESS-038")
+@negative("CC-SESS-038", "CC-LIMIT-014")
+def test_linger(bench: Bench) -> None:
+    """After CLOSE a Lossy session takes messages for 500 ms, and none after that."""
+    far = group(bench)
+    receiver = received(far, f.data(b"1", reliable=False), "CC-SESS-027", lane="lossy")
+    far.write(f.close(3))
+    bench.advance(480)
+    far.write(f.data(b"2", reliable=False, sequence=2), lane="lossy")
+    expect_equal(len(read_all(far.machine, receiver)), 2, "CC-SESS-038", "messages are taken for `linger`")
+    expect(not far.machine.all_events("receiver_closed"), "CC-LIMIT-014", "`linger` is not over")
+    bench.advance(40)
+    closed = far.machine.all_events("receiver_closed")
+    expect_equal([event["code"] for event in closed], ["NONE"], "CC-SESS-038", "then it ends")
+    far.machine.take()
+    far.write(f.data(b"3", reliable=False, sequence=3), lane="lossy")
+    expect_equal(far.machine.take("receiver_created", "receiver_readable"), [], "CC-SESS-038", "and takes nothing more")
+
+
+@positive("CC-SESS-051")
+@negative("CC-SESS-051")
+@pytest.mark.parametrize("value", [1, 8, 2**32 - 1])
+def test_close_value(bench: Bench, value: int) -> None:
+    """The value of a Lossy session's CLOSE is not judged: below the last sequence it is as good as above."""
+    far = group(bench)
+    receiver = received(far, f.data(b"9", reliable=False, sequence=9), "CC-SESS-027", lane="lossy")
+    far.write(f.close(value))
+    far.write(f.data(b"10", reliable=False, sequence=10), lane="lossy")
+    far.none("CC-SESS-051", "FAIL")
+    expect_equal(len(read_all(far.machine, receiver)), 2, "CC-SESS-051", "the session lingers")
+    bench.advance(550)
+    closed = far.machine.all_events("receiver_closed")
+    expect_equal([event["code"] for event in closed], ["NONE"], "CC-SESS-051", "and ends without a fault")

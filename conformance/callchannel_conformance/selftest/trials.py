@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All trials of the self-test: adapters that are defective, different, or bad, and what has to come of each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from callchannel_conformance.selftest import bad_adapter, wire_adapter
+from callchannel_conformance.selftest.defects import DEFECTS
+from callchannel_conformance.selftest.variants import VARIANTS
+from callchannel_conformance.selftest.worker import Order
+
+_WIRE: Final = f"{sys.executable} -m callchannel_conformance.selftest.wire_adapter"
+_BAD: Final = f"{sys.executable} -m callchannel_conformance.selftest.bad_adapter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One adapter, and what has to come of it."""
+
+    kind: str
+    """`codec` (a defect of the grammar), `seeded`, `variant` or `bad`."""
+    name: str
+    requirements: tuple[str, ...] = ()
+    """What a defect violates."""
+    want: str = ""
+    """The verdict on a bad adapter."""
+    among: str = ""
+    """A class of result that has to be there for a bad adapter."""
+
+    @property
+    def is_defect(self) -> bool:
+        """Whether it has to die."""
+        return self.kind not in ("variant", "bad")
+
+
+def trials() -> Iterator[Trial]:
+    """All of them, in an order that stays."""
+    for rule in wire_adapter.rules():
+        yield Trial(kind="codec", name=f"codec-without-{rule}", requirements=(rule,))
+    for name, (requirements, _) in wire_adapter.DEFECTS.items():
+        yield Trial(kind="codec", name=f"codec-{name}", requirements=requirements)
+    for name, defect in DEFECTS.items():
+        yield Trial(kind="seeded", name=name, requirements=defect.requirements)
+    for name in ("grammar", "reference", *VARIANTS):
+        yield Trial(kind="variant", name=name)
+    for kind, (verdict, among) in bad_adapter.EXPECTED.items():
+        yield Trial(kind="bad", name=kind, want=verdict, among=among)
+
+
+def order(trial: Trial, reference: str, **more: Any) -> Order:
+    """What a worker has to run. *reference*: command of a good adapter with all profiles."""
+    if trial.kind == "codec":
+        name = trial.name.removeprefix("codec-")
+        return Order(adapter=_WIRE, shared=True, first=("weaken", {"defect": name}), **{"areas": ("codec",), **more})
+    if trial.kind == "seeded":
+        defect = DEFECTS[trial.name]
+        return Order(adapter=reference, shared=True, change=defect.change, **{"areas": defect.areas, **more})
+    if trial.kind == "bad":
+        adapter = f"{_BAD} {trial.name}"
+        return Order(adapter=adapter, shared=False, silent=trial.name == "hang", **{"areas": ("codec",), **more})
+    if trial.name == "grammar":
+        return Order(adapter=_WIRE, shared=True, first=("weaken", {"defect": ""}), **more)
+    return Order(adapter=reference, shared=True, change=VARIANTS.get(trial.name), **more)
