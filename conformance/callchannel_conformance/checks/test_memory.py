@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who pays when `receive_memory` is out (section 7.12)."""
+
+from __future__ import annotations
+
+from callchannel_conformance import frames as f
+from callchannel_conformance.bench.far import Far
+from callchannel_conformance.bench.links import group
+from callchannel_conformance.bench.machine import Bench
+from callchannel_conformance.checks.helpers import read
+from callchannel_conformance.marks import negative, positive
+from callchannel_conformance.outcome import expect, expect_equal
+
+_MEMORY = 1_048_576
+_SIZE = 16_000
+
+
+def _endpoint(bench: Bench) -> Far:
+    limits = {"receive_memory": _MEMORY, "window": _MEMORY, "largest_message": _MEMORY}
+    return group(bench, bench.endpoint(limits=limits), largest_message=_MEMORY)
+
+
+def _fill(far: Far, session: int, sizes: list[int], first: int = 1) -> None:
+    for place, size in enumerate(sizes):
+        far.write(f.data(bytes(size), session=session, channel=session, sequence=first + place))
+
+
+@positive("CC-DELIV-059", "CC-DELIV-060")
+@negative("CC-SESS-044")
+def test_the_largest_pays_with_what_arrives(bench: Bench) -> None:
+    """The session that would have the most with the arriving frame is the one that pays, also where it had less."""
+    far = _endpoint(bench)
+    _fill(far, 1, [_SIZE] * 33)
+    _fill(far, 2, [_SIZE] * 31 + [_SIZE - 100])
+    rest = _MEMORY - 65 * _SIZE + 100
+    assert 0 < rest < _SIZE
+    far.none("CC-LIMIT-013", "FAIL")
+    # Session 1 has 528,000 bytes, session 2 has 511,900: with 16,300 more it has 528,200.
+    far.write(f.data(bytes(16_300), session=2, channel=2, sequence=33))
+    fail = far.one("CC-DELIV-059", "FAIL")
+    told = (fail["session"], fail["value"], fail["reason"])
+    expect_equal(told, (2, 1, f.bye("MEMORY")["code"]), "CC-DELIV-059", "session 2 would have the most")
+
+
+@positive("CC-DELIV-059")
+def test_of_equals_the_newest_pays(bench: Bench) -> None:
+    """Of sessions with equally many bytes the one that began last pays."""
+    far = _endpoint(bench)
+    for session in (1, 2, 3):
+        _fill(far, session, [_SIZE])
+    for session in (2, 1):
+        _fill(far, session, [_SIZE] * 30, first=2)
+    far.none("CC-LIMIT-013", "FAIL")
+    _fill(far, 3, [_SIZE] * 3, first=2)
+    fail = far.one("CC-DELIV-059", "FAIL")
+    expect_equal(fail["session"], 2, "CC-DELIV-059", "sessions 1 and 2 have equally many, 2 began later")
+    _fill(far, 3, [_SIZE], first=5)
+    far.none("CC-DELIV-060", "FAIL")
+
+
+@positive("CC-FRAG-028", "CC-ERR-023")
+def test_reader_of_a_stream_pays(bench: Bench) -> None:
+    """Who has begun to read a stream of a session that fails for memory is told ABORTED."""
+    far = _endpoint(bench)
+    bench.client.needs(feature="streams")
+    far.machine.take()
+    far.write(f.data(bytes(_SIZE), fragment=(0, 0, False)))
+    receiver = int(far.machine.take("receiver_created")[0]["receiver"])
+    message = read(far.machine, receiver)
+    expect(message is not None and message["stream"], "CC-FRAG-025", "a stream is handed out", actual=message)
+    _fill(far, 2, [_SIZE] * 20)
+    for index in range(1, 46):
+        far.write(f.data(bytes(_SIZE), fragment=(index, 0, False)))
+    fail = far.one("CC-DELIV-060", "FAIL")
+    expect_equal((fail["session"], fail["value"]), (1, 1), "CC-SESS-044", "message 1 is discarded")
+    far.machine.raises("CC-FRAG-028", "ABORTED", "read_chunk", receiver=receiver)

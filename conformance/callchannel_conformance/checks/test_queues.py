@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sender's queues and what may be sent at all: bounds that may be reached, LATEST, lifetimes, texts."""
+
+from __future__ import annotations
+
+import pytest
+
+from callchannel_conformance import frames as f
+from callchannel_conformance.bench.links import group
+from callchannel_conformance.bench.machine import Bench
+from callchannel_conformance.checks.helpers import open_sender, read, read_all, received, send
+from callchannel_conformance.marks import negative, positive
+from callchannel_conformance.outcome import expect, expect_equal
+
+_CONTENT_TYPE, _NAME, _LIFETIME = 1, 2, 3
+
+
+@positive("CC-LIMIT-013", "CC-DELIV-068")
+def test_lossy_queue_may_be_full(bench: Bench) -> None:
+    """Lossy messages that fill the queue exactly all stay."""
+    far = group(bench, bench.endpoint(limits={"lossy_queue": 4_096}))
+    sender = open_sender(far, reliability="lossy")
+    far.hold("lossy")
+    for _ in range(4):
+        send(far, sender, bytes(1_024))
+    far.hold("lossy", held=False)
+    sequences = [frame["sequence"] for frame in far.take("DATA")]
+    expect_equal(sequences, [1, 2, 3, 4], "CC-LIMIT-013", "4,096 bytes are within 4,096")
+
+
+@positive("CC-DELIV-063")
+def test_chunk_larger_than_the_buffer(bench: Bench) -> None:
+    """A chunk that is larger than `send_buffer` fits an empty buffer, and nothing fits behind it."""
+    far = group(bench, bench.endpoint(limits={"send_buffer": 65_536}))
+    bench.client.needs(feature="streams")
+    sender = open_sender(far)
+    far.hold()
+    sequence = far.machine.do("stream_open", sender=sender)["sequence"]
+    far.machine.do("stream_write", sender=sender, sequence=sequence, data="00" * 100_000)
+    far.machine.raises("CC-DELIV-062", "WOULD_BLOCK", "stream_write", sender=sender, sequence=sequence, data="00")
+    far.machine.take()
+    far.hold(held=False)
+    expect(far.machine.take("sender_writable"), "CC-DELIV-066", "the sender is writable when there is room")
+    far.machine.do("stream_write", sender=sender, sequence=sequence, data="00" * 70_000)
+
+
+@negative("CC-DELIV-076", "CC-DELIV-072")
+def test_older_latest_after_the_read(bench: Bench) -> None:
+    """An older LATEST message is dropped, also where the newer one was read before it came."""
+    far = group(bench)
+    receiver = received(far, f.data(b"5", reliable=False, latest=True, sequence=5), "CC-SESS-027", lane="lossy")
+    expect_equal(len(read_all(far.machine, receiver)), 1, "CC-DELIV-075", "message 5 is handed out")
+    far.write(f.data(b"4", reliable=False, latest=True, sequence=4), lane="lossy")
+    expect_equal(read_all(far.machine, receiver), [], "CC-DELIV-076", "message 4 is superseded")
+
+
+@positive("CC-LIMIT-013")
+@negative("CC-SESS-001")
+def test_channels_at_the_edge(bench: Bench) -> None:
+    """Channel 65,535 is the last one."""
+    far = group(bench)
+    expect_equal(far.machine.do("open", channel=65_535)["channel"], 65_535, "CC-SESS-001", "it may be used")
+    far.machine.raises("CC-SESS-001", "INVALID_ARGUMENT", "open", channel=65_536)
+
+
+@negative("CC-EXT-013")
+@positive("CC-EXT-013")
+@pytest.mark.parametrize("member", ["name", "content_type"])
+def test_texts_are_measured_in_bytes(bench: Bench, member: str) -> None:
+    """A name or content type has at most 255 bytes of UTF-8, however few characters they are."""
+    far = group(bench)
+    sender = open_sender(far)
+    send(far, sender, metadata={member: "é" * 127})
+    far.one("CC-EXT-013", "DATA")
+    metadata = {member: "é" * 128}
+    far.machine.raises("CC-EXT-013", "INVALID_ARGUMENT", "send", sender=sender, data="00", metadata=metadata)
+    far.none("CC-ERR-013", "DATA")
+
+
+@positive("CC-EXT-015")
+@negative("CC-LIMIT-014")
+def test_lifetime_to_the_tick(bench: Bench) -> None:
+    """A Lossy message is written until its lifetime has passed, and dropped from then on."""
+    far = group(bench)
+    sender = open_sender(far, reliability="lossy")
+    for wait, written in ((99, True), (100, False)):
+        far.hold("lossy")
+        send(far, sender, metadata={"lifetime": 100})
+        bench.advance(wait)
+        far.hold("lossy", held=False)
+        requirement = "CC-LIMIT-014" if written else "CC-EXT-015"
+        expect_equal(bool(far.take("DATA")), written, requirement, f"after {wait} of 100 ms")
+
+
+@negative("CC-EXT-011", "CC-EXT-009")
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(_LIFETIME, bytes(4)), (_LIFETIME, b"abc"), (_NAME, b""), (_CONTENT_TYPE, bytes(256)), (_NAME, b"\xff"), (99, b"")],
+)
+@pytest.mark.parametrize("fragmented", [False, True])
+def test_lossy_must_understand(bench: Bench, kind: int, value: bytes, fragmented: bool) -> None:
+    """A Lossy message is dropped for an extension that is not understood and has to be, whole or in fragments."""
+    far = group(bench)
+    receiver = received(far, f.data(b"1", reliable=False), "CC-SESS-027", lane="lossy")
+    read(far.machine, receiver)
+    for sequence, must in ((2, True), (3, False)):
+        block = [(kind, value, must)]
+        if fragmented:
+            parts = [
+                f.data(bytes(600), reliable=False, sequence=sequence, fragment=(0, 700, False), extensions=block),
+                f.data(bytes(100), reliable=False, sequence=sequence, fragment=(1, 700, True)),
+            ]
+        else:
+            parts = [f.data(b"x", reliable=False, sequence=sequence, extensions=block)]
+        for part in parts:
+            far.write(part, lane="lossy")
+        got = [message["sequence"] for message in read_all(far.machine, receiver)]
+        expect_equal(got, [] if must else [3], "CC-EXT-009" if must else "CC-EXT-007", f"message {sequence}")
