@@ -18,8 +18,12 @@ class Defect(NamedTuple):
     patches: tuple[Patch, ...]
     survives: str = ""
     """Why well-behaved machines can't show it; empty: it has to be caught."""
+    plan: str = ""
+    """The kept plan that shows it, where that has another name than `witness-` and the defect's."""
 
 
-def one(name: str, source: str, rule: str, module: str, old: str, new: str, survives: str = "") -> Defect:
+def one(
+    name: str, source: str, rule: str, module: str, old: str, new: str, survives: str = "", plan: str = ""
+) -> Defect:
     """A defect of one patch; `module` stands under `callchannel.core`."""
-    return Defect(name, source, rule, (Patch(f"callchannel.core.{module}", old, new),), survives)
+    return Defect(name, source, rule, (Patch(f"callchannel.core.{module}", old, new),), survives, plan)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from pathlib import Path
 
-from simulator import seeded_links, seeded_sessions
+from simulator import seeded_found, seeded_links, seeded_sessions
 from simulator.defect import Defect
-from simulator.patching import DoesNotApply, apply, try_all
+from simulator.patching import PLANS, DoesNotApply, Search, apply, try_all
+from simulator.plan import Plan, save
 
-DEFECTS = seeded_links.DEFECTS + seeded_sessions.DEFECTS
+DEFECTS = seeded_links.DEFECTS + seeded_sessions.DEFECTS + seeded_found.DEFECTS
 
 
 def check() -> list[str]:
@@ -28,11 +30,34 @@ def check() -> list[str]:
     return wrong
 
 
+def witness(defect: Defect) -> str:
+    """The name of the kept plan that shows a defect."""
+    return defect.plan or f"witness-{defect.name}"
+
+
+def witness_path(defect: Defect) -> Path:
+    """Where that plan is."""
+    return PLANS / f"{witness(defect)}.json"
+
+
+def searches(defect: Defect, options: argparse.Namespace) -> Search:
+    """Its witness comes first, then other kept plans, then generated ones."""
+    names = [witness(defect)] if witness_path(defect).exists() else []
+    if not (options.witnesses or options.keep):
+        names += [path.stem for path in sorted(PLANS.glob("*.json")) if path.stem not in names]
+    return Search(
+        budget=0 if options.witnesses else options.budget, first=options.first, kept=names, shrink=options.keep
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m simulator.defects", description=__doc__)
-    parser.add_argument("--budget", type=int, default=400, help="plans for each defect (400)")
+    parser.add_argument("--budget", type=int, default=400, help="generated plans for each defect (400)")
+    parser.add_argument("--first", type=int, default=0, help="the seed of the first of them")
     parser.add_argument("--only", default="", help="defects whose name has this in it")
+    parser.add_argument("--witnesses", action="store_true", help="run nothing but the plan kept for each defect")
+    parser.add_argument("--keep", action="store_true", help="make the plan that shows a defect small, and keep it")
     parser.add_argument("--workers", type=int, default=None)
     options = parser.parse_args(arguments)
     chosen = [defect for defect in DEFECTS if options.only in defect.name]
@@ -40,24 +65,30 @@ def main(arguments: list[str] | None = None) -> int:
     for line in wrong:
         print(f"does not apply: {line}")
     broken = {line.split(":")[0] for line in wrong}
-    jobs = [(defect.name, apply(defect.patches)) for defect in chosen if defect.name not in broken]
-    by_name: dict[str, Defect] = {defect.name: defect for defect in chosen}
+    by_name = {defect.name: defect for defect in chosen if defect.name not in broken}
+    jobs = [(name, apply(defect.patches), searches(defect, options)) for name, defect in by_name.items()]
     caught: Counter[str] = Counter()
     total: Counter[str] = Counter()
     missed: list[str] = []
-    for name, result in try_all(jobs, options.budget, workers=options.workers):
+    for name, result in try_all(jobs, workers=options.workers):
         defect = by_name[name]
         total[defect.source] += 1
         if result["rule"] is not None:
             caught[defect.source] += 1
-            print(f"caught  {name:44} {result['seed']:>28}  {result['rule']}", flush=True)
+            print(f"caught  {name:40} {result['name']:>36}  {result['rule']}", flush=True)
+            if "plan" in result and result["name"] != witness(defect):
+                why = f"shows the defect {name}: {result['text']}"
+                save(Plan.from_json(result["plan"]), witness_path(defect), why=why[:300])
+        elif defect.survives:
+            print(f"missed  {name:40} ({defect.survives})", flush=True)
         else:
-            why = f" ({defect.survives})" if defect.survives else ""
-            print(f"MISSED  {name:44}{why}", flush=True)
-            if not defect.survives:
-                missed.append(name)
+            print(f"MISSED  {name:40}", flush=True)
+            missed.append(name)
     for source in sorted(total):
-        print(f"{source:12} {caught[source]} of {total[source]}")
+        excused = sum(bool(defect.survives) for defect in by_name.values() if defect.source == source)
+        note = f", {excused} can't be seen" if excused else ""
+        print(f"{source:12} {caught[source]} of {total[source]}{note}")
+    print(f"{sum(caught.values())} of {sum(total.values())} caught")
     return 2 if wrong else 1 if missed else 0
 
 

@@ -21,8 +21,6 @@ class EventJudge(PacketJudge):
     def event(self, node: Node, event: Any) -> None:
         """A machine has told something."""
         name = type(event).__name__
-        if self.coverage is not None:
-            self.coverage.event(self.world.hub_record, node, name, event)
         handler = getattr(self, f"_on_{name}", None)
         if handler is not None:
             handler(node, event)

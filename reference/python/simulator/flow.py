@@ -123,7 +123,7 @@ class Flow:
                 continue
             waiting = node.machine.sender_info(sender.handle).statistics.bytes_waiting
             most = limits.send_buffer if sender.reliable else limits.lossy_queue
-            if waiting > max(most, self.world.limits.largest_message):
+            if not 0 <= waiting <= max(most, self.world.limits.largest_message):
                 raise Violation("CC-DELIV-062", f"{sender} has {waiting} bytes waiting")
 
     def look_relay(self, node: Node) -> None:

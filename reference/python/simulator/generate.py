@@ -6,7 +6,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from simulator.plan import LATENCIES, LIMIT_CHOICES, OPERATIONS, PEER_LEAVES_OUT, RATES, Plan, Step
+from simulator import scenes
+from simulator.plan import LATENCIES, LIMIT_CHOICES, OPERATIONS, PEER_LEAVES_OUT, RATES, WAITS, Plan, Step
 
 WEIGHTS = {
     "wait": 22,
@@ -21,7 +22,7 @@ WEIGHTS = {
     "pause": 3,
     "unpause": 2,
     "read": 3,
-    "close_receiver": 1,
+    "close_receiver": 2,
     "join": 2,
     "rejoin": 2,
     "ghost": 1,
@@ -94,6 +95,8 @@ def step(source: random.Random, theme: Theme, *, peer: bool, name: str | None = 
             found[label] = source.randrange(values)
             continue
         allowed = choices.get(label, values) if label != "ms" or name == "wait" else values
+        if allowed is WAITS and source.random() < 0.96:
+            allowed = WAITS[:-1]  # the longest is for slots that are given again, and takes longest to run
         found[label] = source.choice([item for item in allowed if label != "mode" or item in values])
     return found
 
@@ -124,6 +127,11 @@ def plan(seed: int) -> Plan:
         steps += [step(source, theme, peer=peer, name="open") | {"who": who, "mode": "all"} for who in range(endpoints)]
     length = source.choice((20, 25, 25, 30, 40, 60))
     steps += [step(source, theme, peer=peer) for _ in range(length)]
+    for _ in range(source.choice((0, 0, 1, 1, 2))):
+        name, scene = scenes.draw(source, endpoints=endpoints, peer=peer)
+        place = source.randrange(len(steps) + 1)
+        steps[place:place] = scene
+        limits |= scenes.LIMITS.get(name, {})
     return Plan(
         endpoints=endpoints,
         peer=peer,

@@ -19,11 +19,6 @@ class Judge(EventJudge):
 
     # --- commands ------------------------------------------------------------------------------------------------
 
-    def command(self, node: Node, name: str, arguments: tuple[Any, ...], error: Exception | None) -> None:
-        """An application has called a command; its result was not looked at yet."""
-        if self.coverage is not None:
-            self.coverage.command(node, name, arguments, error)
-
     def opened(self, node: Node, options: dict[str, Any], handle: int | None, error: Exception | None) -> None:
         """It has, or was told why not."""
         inc = node.inc
@@ -150,16 +145,16 @@ class Judge(EventJudge):
             message.data += chunk
         elif type(error).__name__ == "WouldBlock":
             message.sender.would_block = True
-        elif message.outcome is None:
+        elif message.outcome is None and not message.finished:
             raise Violation("CC-SESS-066", f"{message} takes no bytes: {error!r}")
 
     def finished_stream(self, node: Node, handle: int, sequence: int, error: Exception | None) -> None:
         """A stream was finished."""
         assert node.inc is not None
         message = node.inc.senders[handle].messages[sequence]
-        message.finished = error is None
-        if error is not None and message.outcome is None:
+        if error is not None and message.outcome is None and not message.finished:
             raise Violation("CC-SESS-066", f"{message} can't be finished: {error!r}")
+        message.finished = message.finished or error is None
 
     def cancelled(self, node: Node, sender: Sender, sequence: int, answer: Any, error: Exception | None) -> None:
         """A message was taken back."""
@@ -210,6 +205,8 @@ class Judge(EventJudge):
             if inc.ended or not node.alive or inc.hub.dead or not inc.present:
                 continue
             for sender in inc.senders.values():
+                if sender.would_block and not (sender.closed or sender.ended or sender.failed is not None):
+                    raise Violation("CC-DELIV-066", f"{sender} was never told that it is writable again")
                 for gone, value in sender.must_fail.items():
                     if not sender.ended:
                         raise Violation("CC-RELAY-046", f"{sender} was never told that {gone} failed from {value} on")
@@ -221,7 +218,7 @@ class Judge(EventJudge):
                             self.flow.credit_is_written(sender, reader)
 
     def look(self) -> None:
-        """What can be seen at any time: memory."""
+        """What can be seen at any time: memory, what is overdue."""
         self._looks += 1
         if not self._looks % _LOOK_EVERY:
             self.look_now()
@@ -231,6 +228,8 @@ class Judge(EventJudge):
         for node in self.world.nodes:
             if node.alive:
                 self.flow.look(node)
+                if node.inc is not None and not node.troubled and node.frozen_until < 0:
+                    self.verdicts.overdue(node.inc, self.world.clock(node))
         hub = self.world.hub
         if self.world.hub_record.is_relay and hub.alive:
             self.flow.look_relay(hub)

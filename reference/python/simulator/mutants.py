@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from simulator.patching import source_of, try_all
+from simulator.patching import Search, source_of, try_all
 
 _NAMES = (
     "composing counting endpoint flow fragments link lobby lossy_receiver outgoing receiver receivers recipients "
@@ -149,11 +149,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--survivors", type=Path, default=Path("mutants.json"), help="where those that survive go")
     options = parser.parse_args(arguments)
     chosen = draw(options.count, options.seed)
-    jobs = [(str(number), text_of(mutant)) for number, mutant in enumerate(chosen)]
+    jobs = [(str(number), text_of(mutant), Search(budget=options.budget)) for number, mutant in enumerate(chosen)]
     killed: Counter[str] = Counter()
     total: Counter[str] = Counter()
     survivors: list[dict[str, object]] = []
-    for name, result in try_all(jobs, options.budget, workers=options.workers):
+    for name, result in try_all(jobs, workers=options.workers):
         mutant = chosen[int(name)]
         total[mutant.module] += 1
         if result["rule"] is not None:

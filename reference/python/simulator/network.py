@@ -35,6 +35,8 @@ class Node:
         self.readable: dict[Receiver, None] = {}
         self.streams: list[tuple[int, int]] = []
         """Open streams of this application: sender, sequence."""
+        self.past_streams: list[tuple[int, int]] = []
+        """All that it ever opened."""
         self.seed = 0
         self.troubled = False
         """Whether its process ever stood still, or its clock jumped."""
@@ -56,6 +58,7 @@ class Cable:
         "latency",
         "let_go",
         "lossy",
+        "lossy_passes",
         "number",
         "open",
         "rate",
@@ -78,6 +81,8 @@ class Cable:
         self.lossy = [True, True]
         self.held: list[list[Callable[[], None]] | None] = [None, None]
         """What waits in a direction that is silent."""
+        self.lossy_passes = False
+        """Whether packets of the lossy lane pass all the same."""
         self.blocked = False
         self.dead = False
         """Whether nothing passes any more, ever."""
@@ -125,6 +130,8 @@ class Network:
                 what()
             elif ordered:
                 held.append(what)
+            elif cable.lossy_passes:
+                what()
 
         self.at(when, arrive)
 

@@ -41,6 +41,9 @@ class Operations:
         if node is None or node.inc is None:
             return None
         senders = [sender for sender in node.inc.senders.values() if not sender.ended]
+        if step.get("past"):
+            over = [sender for sender in node.inc.senders.values() if sender.ended or sender.failed is not None]
+            senders = over or senders
         return (node, senders[step.get("sender", 0) % len(senders)]) if senders else None
 
     def _receiver(self, step: Step) -> tuple[Node, Receiver] | None:
@@ -138,34 +141,45 @@ class Operations:
         sequence, error = self.world.command(node, "open_stream", sender.handle)
         if self.world.judge.opened_stream(node, sender, sequence, error, before):
             node.streams.append((sender.handle, sequence))
+            node.past_streams.append((sender.handle, sequence))
         self.world.after(node)
 
     def _do_write(self, step: Step) -> None:
         node = self._node(step)
-        if node is None or not node.streams:
+        found = self._stream(node, step)
+        if node is None or found is None:
             return
-        handle, sequence = node.streams[step.get("sender", 0) % len(node.streams)]
         for _ in range(step.get("count", 1)):
-            if (handle, sequence) in node.streams:
+            if found in node.streams or step.get("past"):
                 self.serial += 1
-                self.write(node, handle, sequence, payload(self.serial, min(step.get("size", 40), 40_000)))
+                self.write(node, *found, payload(self.serial, min(step.get("size", 40), 40_000)))
+
+    @staticmethod
+    def _stream(node: Node | None, step: Step) -> tuple[int, int] | None:
+        """A stream that is open, or was."""
+        if node is None:
+            return None
+        streams = node.past_streams if step.get("past") and node.past_streams else node.streams
+        return streams[step.get("sender", 0) % len(streams)] if streams else None
 
     def write(self, node: Node, handle: int, sequence: int, chunk: bytes) -> None:
         """Write to a stream; one that was given up is forgotten."""
         _, error = self.world.command(node, "write_stream", handle, sequence, chunk)
         self.world.judge.wrote_stream(node, handle, sequence, chunk, error)
-        if error is not None and type(error).__name__ != "WouldBlock":
+        if error is not None and type(error).__name__ != "WouldBlock" and (handle, sequence) in node.streams:
             node.streams.remove((handle, sequence))
         self.world.after(node)
 
     def _do_finish(self, step: Step) -> None:
         node = self._node(step)
-        if node is not None and node.streams:
-            self.finish(node, *node.streams[step.get("sender", 0) % len(node.streams)])
+        found = self._stream(node, step)
+        if node is not None and found is not None:
+            self.finish(node, *found)
 
     def finish(self, node: Node, handle: int, sequence: int) -> None:
         """Say that a stream is complete."""
-        node.streams.remove((handle, sequence))
+        if (handle, sequence) in node.streams:
+            node.streams.remove((handle, sequence))
         _, error = self.world.command(node, "finish_stream", handle, sequence)
         self.world.judge.finished_stream(node, handle, sequence, error)
         self.world.after(node)
@@ -353,10 +367,10 @@ class Operations:
     def _do_connect(self, step: Step) -> None:
         node = self._node(step)
         if node is not None and not node.is_hub:
-            self.world.connect(node, lossy=step.get("lossy", True))
+            self.world.connect(node, lossy=step.get("lossy", True), dead=True)
 
     def _do_overtake(self, step: Step) -> None:
-        """Two new transports at once; what is written on the first comes late."""
+        """A new transport whose reliable lane is silent in one direction; `down` not set: another one overtakes it."""
         node = self._node(step)
         world = self.world
         if node is None or node.is_hub or node.machine.state.value == "CONNECTING":
@@ -367,8 +381,10 @@ class Operations:
         if late is None or late is before:
             return
         late.troubled = True
-        late.held[0] = []
-        world.connect(node)
+        late.held[1 if step.get("down") else 0] = []
+        late.lossy_passes = True
+        if not step.get("down"):
+            world.connect(node)
         world.network.at(world.now + step["ms"] * MS, lambda: world.network.release(late))
 
     def _do_lane(self, step: Step) -> None:
@@ -393,14 +409,20 @@ class Operations:
         world = self.world
         if not world.hub_record.is_relay or not world.hub.alive or world.counts["relays"] > 3:
             return
-        how = step.get("how", "closed")
-        if how == "stop":
-            if world.hub.frozen_until < 0:
-                world.hub_record.stopping = True
-                world.hub.machine.stop(world.clock(world.hub))
-                world.after(world.hub)
-            world.run_for(2_300 * MS)
-        old = world.hub
+        how, old = step.get("how", "closed"), world.hub
+        if world.hub_record.stopping:
+            return
+        if how == "stop" and old.frozen_until < 0:
+            world.hub_record.stopping = True
+            old.machine.stop(world.clock(old))
+            world.after(old)
+            world.network.at(world.now + 2_300 * MS, lambda: self._replace_relay(how))
+        else:
+            self._replace_relay(how)
+
+    def _replace_relay(self, how: str) -> None:
+        """The relay's process has ended, and another one begins."""
+        world, old = self.world, self.world.hub
         old.alive = False
         world.hub_record.dead = True
         world.new_relay()

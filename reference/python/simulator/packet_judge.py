@@ -38,7 +38,6 @@ class PacketJudge:
         self.verdicts = Verdicts(world.limits.delivered_deadline)
         self.links = Links(world.limits.ack_delay, self._first, self._taken)
         self.nodes: dict[Inc, Node] = {}
-        self.coverage: Any = None
         self.in_timer = False
         """Whether what happens is a timer's doing."""
         self._context: Inc | None = None
@@ -66,16 +65,6 @@ class PacketJudge:
             inc.view_epoch = 1
         hub.epoch = 1
 
-    def before_up(self, cable: Cable, end: int) -> None:
-        """A transport comes up at one end."""
-        if self.coverage is not None:
-            self.coverage.up(cable, end)
-
-    def let_go(self, cable: Cable, end: int, *, down: bool = False) -> None:
-        """An end does not use a transport any more; `down`: because it was told that it is gone."""
-        if self.coverage is not None:
-            self.coverage.let_go(cable, end, down=down)
-
     def leaving(self, node: Node) -> None:
         """An application leaves."""
         assert node.inc is not None
@@ -90,8 +79,6 @@ class PacketJudge:
         inc = cable.ends[0].inc
         assert inc is not None
         link: LinkRecord = inc.link
-        if self.coverage is not None:
-            self.coverage.wrote(link, end, frames)
         if lane:
             for frame in frames:
                 self._first(link, end, frame)
@@ -110,8 +97,6 @@ class PacketJudge:
             return
         assert self._context is not None
         link: LinkRecord = self._context.link
-        if self.coverage is not None:
-            self.coverage.arrives(link, cable, end, frames)
         if not lane:
             self.links.arrives(link, cable, end, frames, self.world.clock(cable.ends[end]))
         elif cable.number in link.hellos if end else cable.ends[0].machine.state.value == "ACTIVE":
@@ -165,7 +150,7 @@ class PacketJudge:
         inc, hub = link.inc, link.inc.hub
         if isinstance(frame, wire.Roster):
             if hub.is_relay:
-                self.rosters.roster_written(hub, inc, frame)
+                self.rosters.roster_written(hub, inc, frame, len(link.written[1]))
             return
         if not isinstance(frame, wire.Data | wire.Control):
             return

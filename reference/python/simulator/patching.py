@@ -12,16 +12,22 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 PLANS = Path(__file__).parent.parent / "tests" / "simulator" / "plans"
 """Kept plans: they are run first."""
+_PLAN_SECONDS = 10
+_MEMORY = 2 << 30
 
 
 class Patch(NamedTuple):
@@ -106,52 +112,111 @@ def install(texts: dict[str, str]) -> None:
     sys.meta_path.insert(0, _Finder(texts))
 
 
-def try_in_process(texts: dict[str, str], budget: int, *, seconds: float = 120) -> dict[str, Any]:
-    """Run up to `budget` generated plans against changed code in a new process. What was found first, or None."""
-    job = json.dumps({"texts": texts, "budget": budget})
+@dataclass
+class Search:
+    """Which plans are to be run against a change."""
+
+    budget: int = 200
+    """How many generated plans."""
+    first: int = 0
+    """The seed of the first."""
+    kept: list[str] | None = None
+    """Names of kept plans that are run before, in this order; None: all of them."""
+    shrink: bool = False
+    """Whether the plan that shows the change is to be made small and returned."""
+    seconds: float = 300
+    """When to give up."""
+
+
+def try_in_process(texts: dict[str, str], search: Search) -> dict[str, Any]:
+    """Run plans against changed code in a new process, up to the first violation.
+
+    What is found: `rule` (None: nothing), `name` of the plan, or its seed, `text`, and `plan` if asked for. A module
+    that can't be imported is caught as "import", a process that does not end as "hang".
+    """
     try:
         done = subprocess.run(
             [sys.executable, "-m", "simulator.patching"],
-            input=job,
+            input=json.dumps({"texts": texts, **vars(search)}),
             capture_output=True,
             text=True,
-            timeout=seconds,
+            timeout=search.seconds,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return {"rule": "hang", "seed": "", "text": f"no end within {seconds} s"}
+        return {"rule": "hang", "name": "", "text": f"no end within {search.seconds} s"}
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["?"]
-        return {"rule": "import", "seed": "", "text": last[0]}
+        return {"rule": "import", "name": "", "text": last[0]}
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def try_all(jobs: Sequence[tuple[str, dict[str, str]]], budget: int, *, workers: int | None = None) -> Any:
-    """`try_in_process` for many; yields (name, result) as they are done."""
+def try_all(
+    jobs: Sequence[tuple[str, dict[str, str], Search]], *, workers: int | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """`try_in_process` for many; yields (name, result) in their order."""
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        futures = [(name, pool.submit(try_in_process, texts, budget)) for name, texts in jobs]
+        futures = [(name, pool.submit(try_in_process, texts, search)) for name, texts, search in jobs]
         for name, future in futures:
             yield name, future.result()
 
 
+class _Hang(BaseException):
+    """A plan does not end."""
+
+
+def _alarm(number: int, frame: Any) -> None:
+    raise _Hang
+
+
+def _limited(run: Callable[[Any], Any], plan: Any) -> tuple[str | None, str]:
+    """Run a plan, for a limited time of the processor's: a change can make machines go round for ever."""
+    signal.setitimer(signal.ITIMER_VIRTUAL, _PLAN_SECONDS)
+    try:
+        result = run(plan)
+    except _Hang:
+        return "hang", f"a plan does not end within {_PLAN_SECONDS} s"
+    except (RecursionError, MemoryError) as error:
+        return f"crash {type(error).__name__}", ""
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    return result.rule, result.text[:300]
+
+
+def search(job: dict[str, Any]) -> dict[str, Any]:
+    """In the process of one change: run plans until one shows it."""
+    from simulator import generate, shrink  # noqa: PLC0415 - after `install`, so that the change is in them
+    from simulator.plan import load  # noqa: PLC0415
+    from simulator.run import Result, run  # noqa: PLC0415
+
+    signal.signal(signal.SIGVTALRM, _alarm)
+    names = job["kept"]
+    paths = sorted(PLANS.glob("*.json")) if names is None else [PLANS / f"{name}.json" for name in names]
+    seeds = range(job["first"], job["first"] + job["budget"])
+    plans = chain(((path.stem, load(path)) for path in paths), ((str(seed), generate.plan(seed)) for seed in seeds))
+    for name, plan in plans:
+        rule, text = _limited(run, plan)
+        if rule is None:
+            continue
+        found: dict[str, Any] = {"rule": rule, "name": name, "text": text}
+        if job["shrink"]:
+
+            def runner(smaller: Any) -> Result:
+                return Result(*_limited(run, smaller))
+
+            found["plan"] = shrink.shrink(plan, rule, budget=600, runner=runner).as_json()
+        return found
+    return {"rule": None, "name": "", "text": ""}
+
+
 def main() -> None:
-    """In the process of one change: read the job from standard input, write the result."""
+    """Read the job from standard input, write what was found."""
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     job = json.load(sys.stdin)
     install(job["texts"])
-    from simulator.generate import plan  # noqa: PLC0415 - after `install`, so that the change is in it
-    from simulator.plan import load  # noqa: PLC0415
-    from simulator.run import run  # noqa: PLC0415
-
-    found: dict[str, Any] = {"rule": None, "seed": "", "text": ""}
-    generated = ((str(seed), plan(seed)) for seed in range(job["budget"]))
-    for name, each in (*((path.stem, load(path)) for path in sorted(PLANS.glob("*.json"))), *generated):
-        result = run(each)
-        if result.rule is not None:
-            found = {"rule": result.rule, "seed": name, "text": result.text[:300]}
-            break
-    print(json.dumps(found))
+    print(json.dumps(search(job)))
 
 
 if __name__ == "__main__":

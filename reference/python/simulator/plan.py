@@ -23,6 +23,8 @@ WAITS = (1, 4, 15, 30, 60, 120, 300, 700, 1_500, 2_600, 5_200, 9_000, 16_500, 13
 CUTS = ("closed", "near", "far", "up", "down", "both", "block")
 """`closed`: both ends are told. `near`, `far`: only the endpoint, only the other side is told; nothing passes. `up`,
 `down`, `both`: packets of a direction stop, and nobody is told. `block`: neither end takes packets to write."""
+PAST = (False,) * 15 + (True,)
+"""Whether a sender, or a stream, is meant that has ended, if there is one."""
 CONFIRMS = ("accepted", "accepted", "delivered")
 LATENCIES = (0, 1, 3, 8, 25, 90)
 RATES = (0, 0, 0, 20, 60, 200)
@@ -49,13 +51,14 @@ OPERATIONS: dict[str, dict[str, tuple[Any, ...] | int]] = {
         "mode": ("same", "same", "same", "all", "to", "but"),
         "mask": 256,
         "lifetime": (0, 0, 0, 40),
+        "past": PAST,
     },
     "stream": {"who": 64, "sender": 16},
-    "write": {"who": 64, "sender": 16, "size": SIZES, "count": (1, 1, 3, 6)},
-    "finish": {"who": 64, "sender": 16},
-    "cancel": {"who": 64, "sender": 16, "back": (0, 0, 1, 3, 9)},
+    "write": {"who": 64, "sender": 16, "size": SIZES, "count": (1, 1, 3, 6), "past": PAST},
+    "finish": {"who": 64, "sender": 16, "past": PAST},
+    "cancel": {"who": 64, "sender": 16, "back": (0, 0, 1, 3, 9), "past": PAST},
     "recipients": {"who": 64, "sender": 16, "mode": ("all", "to", "but"), "mask": 256},
-    "close": {"who": 64, "sender": 16},
+    "close": {"who": 64, "sender": 16, "past": PAST},
     "pause": {"who": 64},
     "unpause": {"who": 64},
     "read": {"who": 64, "receiver": 16, "count": (1, 1, 2, 5)},
@@ -69,7 +72,7 @@ OPERATIONS: dict[str, dict[str, tuple[Any, ...] | int]] = {
     "cut": {"who": 64, "how": CUTS},
     "heal": {"who": 64},
     "connect": {"who": 64, "lossy": (True, True, False)},
-    "overtake": {"who": 64, "ms": WAITS[3:7]},
+    "overtake": {"who": 64, "ms": WAITS[3:7], "down": (False, False, True)},
     "lane": {"who": 64, "open": (False, True), "end": (0, 1, 2)},
     "sleep": {"who": 64, "ms": WAITS[2:13], "hub": (False, False, False, False, True)},
     "clock": {"who": 64, "ms": (1, 30, 600, 2_500, 16_000), "hub": (False, False, False, True)},

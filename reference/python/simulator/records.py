@@ -59,6 +59,8 @@ class Inc:
         self.left = 0
         self.left_at = 0
         self.leave_code = 0
+        self.to_know: dict[Inc, int] = {}
+        """Who was there when it left: the count of the frame that told them, 0: not told yet."""
         self.muted = False
         self.told_joined = False
         self.suspended = False

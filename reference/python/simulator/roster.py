@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 from simulator import wire
@@ -27,8 +28,10 @@ class Rosters:
         other = hub.slots.get(slot)
         if other is not None and not other.left:
             raise Violation("CC-ROSTER-005", f"slot {slot} for {inc} and {other}")
-        if other is not None and now - other.left_at < quarantine:
-            raise Violation("CC-ROSTER-007", f"slot {slot} for {inc}, {now - other.left_at} us after {other} left")
+        if other is not None:
+            since = max([other.left_at, *(self._knows_leave(other, reader, now) for reader in other.to_know)])
+            if now - since < quarantine:
+                raise Violation("CC-ROSTER-007", f"slot {slot} for {inc}, {now - since} us after all knew {other} left")
         free = min((place for place in range(len(hub.everyone) + 1) if place not in hub.slots), default=0)
         if other is None and slot != free:
             raise Violation("CC-ROSTER-004", f"slot {slot} for {inc}, {free} is free")
@@ -37,6 +40,15 @@ class Rosters:
         hub.slots[slot] = inc
         hub.everyone.append(inc)
 
+    @staticmethod
+    def _knows_leave(gone: Inc, reader: Inc, now: int) -> int:
+        """When a reader's link acknowledged that somebody left, or died; `now`: not yet."""
+        died = reader.left_at if reader.left else now
+        count = gone.to_know[reader]
+        log = reader.link.ack_log[1]
+        place = bisect_left(log, (count, -1)) if count else len(log)
+        return min(died, log[place][1]) if place < len(log) else died
+
     def left(self, hub: Hub, slot: int, code: int, now: int) -> Inc:
         """The relay says that somebody has gone."""
         inc = hub.slots.get(slot)
@@ -44,10 +56,11 @@ class Rosters:
             raise Violation("CC-ROSTER-013", f"nobody is in slot {slot} to leave")
         hub.epoch += 1
         inc.left, inc.leave_code, inc.left_at = hub.epoch, code, now
+        inc.to_know = {reader: 0 for reader in hub.everyone if not reader.left}
         return inc
 
-    def roster_written(self, hub: Hub, reader: Inc, frame: wire.Roster) -> None:
-        """A relay writes ROSTER to a link for the first time."""
+    def roster_written(self, hub: Hub, reader: Inc, frame: wire.Roster, count: int) -> None:
+        """A relay writes ROSTER to a link for the first time, as its frame number `count`."""
         view = self.written.get(reader)
         if bool(frame.flags & 1) != (view is None):
             raise Violation("CC-ROSTER-020", f"SNAPSHOT is {frame.flags & 1} for {reader}")
@@ -72,6 +85,8 @@ class Rosters:
                 raise Violation("CC-ROSTER-028", f"entry {entry} for {reader}")
             elif entry.op == LEAVE:
                 gone = view.pop(entry.slot)
+                if reader in gone.to_know:
+                    gone.to_know[reader] = count
                 if entry.reason != gone.leave_code:
                     raise Violation(
                         "CC-ROSTER-030", f"LEAVE of {gone} with {entry.reason:04X}, not {gone.leave_code:04X}"

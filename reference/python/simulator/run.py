@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from callchannel.core import bugs
 from simulator.network import Node
 from simulator.operations import Operations
 from simulator.plan import Plan
@@ -27,10 +28,10 @@ class Result:
     verdicts: Counter[str] = field(default_factory=Counter)
 
 
-def run(plan: Plan, coverage: object | None = None) -> Result:
+def run(plan: Plan) -> Result:
     """Run a plan and judge it. Never raises for what the machines do: a crash is a violation, too."""
+    before = bugs.set_reporter(bugs.raise_bug)
     world = World(plan)
-    world.judge.coverage = coverage
     result = Result(counts=world.counts, verdicts=world.judge.verdicts.counts)
     try:
         play(world)
@@ -43,6 +44,8 @@ def run(plan: Plan, coverage: object | None = None) -> Result:
             f"crash {type(error).__name__}",
             f"{type(error).__name__}: {error} at {_where(error)}",
         )
+    finally:
+        bugs.set_reporter(before)
     result.step = world.judge.step_number
     return result
 

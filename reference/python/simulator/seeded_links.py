@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from simulator.defect import Defect, one
+from simulator.patching import Patch
 
 DEFECTS: tuple[Defect, ...] = (
     # --- reasons of the design ---------------------------------------------------------------------------------------
@@ -16,23 +17,31 @@ DEFECTS: tuple[Defect, ...] = (
         "port = self._tokens.get(hello.token)",
         "port = self._tokens.pop(hello.token, None)",
     ),
-    one(
+    Defect(
         "relay-reads-detached-transports",
         "why",
         "CC-LINK-006",
-        "relay.relay",
-        "            if port.link.transport == transport:\n                port.link.receive(lane, packet, now)",
-        "            if port.link.transport is not None:\n                port.link.receive(lane, packet, now)",
-        "equivalent: the relay forgets a transport as soon as the driver takes it to close it",
+        (
+            Patch(
+                "callchannel.core.relay.relay",
+                "                if port.link.transport == transport:\n                    port.link.receive(lane, packet, now)",
+                "                if port.link.transport is not None:\n                    port.link.receive(lane, packet, now)",
+            ),
+            Patch(
+                "callchannel.core.relay.relay",
+                "                self._ports.pop(transport, None)\n                closing.append(transport)",
+                "                closing.append(transport)",
+            ),
+        ),
     ),
     one(
         "endpoint-reads-detached-transports",
         "why",
         "CC-LINK-006",
         "endpoint",
-        "        if transport == self.link.transport:\n            self.link.receive(lane, packet, now)",
-        "        if self.link.transport is not None and transport not in self._lobby:\n"
-        "            self.link.receive(lane, packet, now)",
+        "            if transport == self.link.transport:\n                self.link.receive(lane, packet, now)",
+        "            if self.link.transport is not None and transport not in self._lobby:\n"
+        "                self.link.receive(lane, packet, now)",
     ),
     one(
         "slot-is-given-again-at-once",
@@ -111,8 +120,9 @@ DEFECTS: tuple[Defect, ...] = (
         "        self._tell_covered(route)\n\n        def written",
         "        self._tell_covered(route)\n"
         "        if self.receipts is not None:\n            self.receipts.release(route, value)\n"
-        "            self.uplink.receipts_changed(self)\n\n        def written",
-        "the FAIL stands in front of every RECEIPT in the same packet",
+        "            if self.receipts.due:\n"
+        "                self.uplink.tell(Receipt(self.owner.slot, NO_SLOT, self.number, self.receipts.take()).encode())\n\n"
+        "        def written",
     ),
     one(
         "receiver-writes-fail-before-receipt",
@@ -170,7 +180,7 @@ DEFECTS: tuple[Defect, ...] = (
         "receiver",
         "        self.is_cut = True\n        self.complete = True",
         "        self.complete = True",
-        "a slot's next occupant comes 120 s later, when nothing is owed any more",
+        plan="s7-fail-after-quarantine",
     ),
     one(
         "window-of-resume-begins-anew",
@@ -188,6 +198,39 @@ DEFECTS: tuple[Defect, ...] = (
         "        message.whole = True\n        self._awaiting_ack.append(message)",
         "        message.whole = True\n        self._deadlines.append((self._deadline, message))\n"
         "        self._awaiting_ack.append(message)",
+    ),
+    one(
+        "lossy-packets-are-longer",
+        "why",
+        "CC-LINK-073",
+        "limits",
+        "LOSSY_PACKET: Final = 1_150\n",
+        "LOSSY_PACKET: Final = 1_400\n",
+    ),
+    one(
+        "unknown-frames-are-not-counted",
+        "why",
+        "CC-LINK-033",
+        "link",
+        "        if lane is Lane.RELIABLE and decoding.is_countable(kind, flags):",
+        "        if lane is Lane.RELIABLE and kind in KNOWN_TYPES and decoding.is_countable(kind, flags):",
+        "unobservable: version 1 writes no type that it does not know; the conformance suite has the case",
+    ),
+    one(
+        "older-bitmaps-are-judged-by-today",
+        "why",
+        "CC-ROSTER-059",
+        "relay.membership",
+        "        if epoch == self.epoch:\n            return self.present, 0\n",
+        "        if epoch:\n            return self.present, 0\n",
+    ),
+    one(
+        "quarantine-does-not-wait-for-links",
+        "why",
+        "CC-ROSTER-007",
+        "relay.broadcasting",
+        "            if self._feeds:\n                self._leave_places",
+        "            if self._feeds and False:\n                self._leave_places",
     ),
     # --- counting ------------------------------------------------------------------------------------------------------
     one(

@@ -217,7 +217,6 @@ DEFECTS: tuple[Defect, ...] = (
         "sender",
         "            self._turned_away = None\n            self._host.emit(SenderWritable(sender=self.id))",
         "            self._turned_away = None",
-        "only an application that waits for the event would miss it",
     ),
     one(
         "queued-messages-change-places",
@@ -322,7 +321,6 @@ DEFECTS: tuple[Defect, ...] = (
         "verdicts",
         "                self._deadlines.append((now + self._deadline, message))",
         "                self._deadlines.append((now + 1_000 * self._deadline, message))",
-        "every reader reads in the end",
     ),
     one(
         "deadline-too-early",

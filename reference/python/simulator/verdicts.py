@@ -94,6 +94,23 @@ class Verdicts:
             if came is None or now - came < self.deadline:
                 raise Violation("CC-DELIV-017", f"{message} is past its deadline at {now}, its ACK came at {came}")
 
+    def overdue(self, inc: Inc, now: int) -> None:
+        """Receipts are waited for no longer than `delivered_deadline` after the ACK (CC-DELIV-016)."""
+        for sender in inc.senders.values():
+            if not sender.delivered:
+                continue
+            log = sender.inc.link.ack_log[self._side(sender)]
+            for sequence in range(sender.open_from, sender.last + 1):
+                message = sender.messages.get(sequence)
+                if message is None or message.outcome is not None:
+                    continue
+                place = bisect_left(log, (message.count, -1)) if message.whole else len(log)
+                if place == len(log):
+                    break
+                since = log[place][1]
+                if now - since > self.deadline + 10_000:
+                    raise Violation("CC-DELIV-016", f"{message} has no outcome at {now}, its ACK came at {since}")
+
     def taken_back(self, sender: Sender, sequence: int, outcome: str, report: Report | None) -> None:
         """`cancel` took a message back."""
         message = self._message(sender, sequence)

@@ -124,9 +124,9 @@ class World:
         self.connect(node)
         return node
 
-    def connect(self, node: Node, *, lossy: bool = True) -> None:
-        """A new transport between an endpoint and its hub."""
-        if not node.alive or not self.hub.alive or node.machine.state.value == "DEAD":
+    def connect(self, node: Node, *, lossy: bool = True, dead: bool = False) -> None:
+        """A new transport between an endpoint and its hub; `dead`: also where its link has ended."""
+        if not node.alive or not self.hub.alive or (node.machine.state.value == "DEAD" and not dead):
             return
         plan, place = self.plan, node.place
         self._cables += 1
@@ -151,7 +151,6 @@ class World:
         if end and self.hub_record.is_relay:
             place = cable.ends[0].place
             options["admission"] = Admission(identity=cable.ends[0].name, may_send=place not in self.plan.muted)
-        self.judge.before_up(cable, end)
         node.machine.transport_up(cable.number, self.clock(node), **options)
         self.after(node)
 
@@ -326,7 +325,6 @@ class World:
             for packet in node.machine.pull(cable.number, Lane.RELIABLE, HIGH_WATER, self.clock(node)):
                 self._write(cable, end, Lane.RELIABLE, packet)
         cable.let_go[end] = True
-        self.judge.let_go(cable, end)
         self.network.deliver(cable, end, lambda: self.down(cable, 1 - end), ordered=True)
 
     def down(self, cable: Cable, end: int) -> None:
@@ -337,10 +335,8 @@ class World:
             if not cable.open[end]:
                 return
             cable.open[end] = False
-            known = cable.up_told[end] and not cable.let_go[end]
             cable.let_go[end] = True
-            if known:
-                self.judge.let_go(cable, end, down=True)
+            if cable.up_told[end]:  # also where the machine has let go of it: that is of no interest to it
                 node.machine.transport_down(cable.number, self.clock(node))
                 self.after(node)
 
@@ -417,7 +413,5 @@ class World:
             result = getattr(node.machine, name)(*args, self.clock(node), **options)
         except CallChannelError as error:
             self.counts[f"raised {type(error).__name__}"] += 1
-            self.judge.command(node, name, args, error)
             return None, error
-        self.judge.command(node, name, args, None)
         return result, None

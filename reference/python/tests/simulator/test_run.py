@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 
 from simulator import generate
+from simulator.patching import PLANS
 from simulator.plan import Plan, load, save
 from simulator.run import run
 from simulator.strategies import plan as plans
 
-KEPT = sorted((Path(__file__).parent / "plans").glob("*.json"))
-FIXED = 1_000
+KEPT = sorted(PLANS.glob("*.json"))
+FIXED = 800
 BATCH = 100
 
 
@@ -33,7 +35,7 @@ def test_plans_from_hypothesis(plan: Plan) -> None:
     result = run(plan)
     if result.rule is not None:
         label = "".join(letter if letter.isalnum() else "-" for letter in result.rule.lower())
-        save(plan, Path(__file__).parent / "plans" / f"hypothesis-{label}.json", why=result.text[:400])
+        save(plan, PLANS / f"hypothesis-{label}.json", why=result.text[:400])
     assert result.rule is None, result.text
 
 
@@ -45,3 +47,18 @@ def test_kept_plan(path: Path) -> None:
 
 def test_there_are_kept_plans() -> None:
     assert KEPT
+
+
+def test_the_same_plan_runs_the_same_way() -> None:
+    plan = generate.plan(11)
+    first, second = run(plan), run(plan)
+    assert (first.counts, first.verdicts) == (second.counts, second.verdicts)
+    assert first.counts["packets"] > 50
+
+
+def test_every_part_of_a_plan_is_a_plan() -> None:
+    source = random.Random(3)
+    for seed in range(20):
+        plan = generate.plan(seed)
+        plan.steps = [step for step in plan.steps if source.random() < 0.5]
+        assert run(plan).rule is None

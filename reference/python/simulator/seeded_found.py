@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: E501 - patches repeat lines of other modules as they are
+"""Seeded defects: faults that the simulator once found in the core, each put back as it was."""
+
+from __future__ import annotations
+
+from simulator.defect import Defect, one
+
+DEFECTS: tuple[Defect, ...] = (
+    one(
+        "uncertain-concerns-one-message",
+        "found",
+        "CC-DELIV-022",
+        "verdicts",
+        "self.fail_some(message, bit, code, unknown=uncertain and message.whole)",
+        "self.fail_some(message, bit, code, unknown=uncertain and message.whole and message.sequence == value)",
+    ),
+    one(
+        "no-receipt-before-unknown-recipient",
+        "found",
+        "CC-DELIV-020",
+        "relay.owned",
+        "            self._tell_covered(route)  # a FAIL(UNKNOWN_RECIPIENT) can follow, when nobody remembers this",
+        "            pass",
+        plan="s2-receipt-before-fail",
+    ),
+    one(
+        "suspended-while-closing",
+        "found",
+        "CC-LINK-042",
+        "relay.downlink",
+        "        for route in tuple(self.routes):  # one that was only waiting to write its end is forgotten here\n",
+        "        for route in self.routes:\n",
+        plan="s3-lossy-close-suspended",
+    ),
+    one(
+        "next-occupant-has-failed",
+        "found",
+        "CC-ROSTER-070",
+        "verdicts",
+        "        self.failed.pop(slot, None)\n        self._receipts.pop(slot, None)\n",
+        "        self._receipts.pop(slot, None)\n",
+    ),
+    one(
+        "parked-for-ever",
+        "found",
+        "CC-LINK-035",
+        "link",
+        "if (was_full or self._parked) and not self.counting.is_full:",
+        "if was_full and not self.counting.is_full:",
+        plan="s6-parked-after-resume",
+    ),
+    one(
+        "closed-session-outlives-its-slot",
+        "found",
+        "CC-SESS-054",
+        "receivers",
+        "            if frame.sender not in self._host.roster.members:\n"
+        "                session.cut()  # its owner has left: its slot can be given again before all is read\n",
+        "",
+    ),
+    one(
+        "left-owner-is-still-told",
+        "found",
+        "CC-SESS-054",
+        "receivers",
+        "            if session.complete:\n                session.cut()",
+        "            if session.complete and session.is_cut:\n                session.cut()",
+        plan="s7-fail-after-quarantine",
+    ),
+    one(
+        "name-of-the-next-occupant",
+        "found",
+        "CC-ERR-011",
+        "verdicts",
+        "        return message.former.get(slot) or self._names.name_of(slot)",
+        "        return self._names.name_of(slot)",
+        plan="s8-name-in-a-long-stream",
+    ),
+    one(
+        "next-occupant-in-place-of-the-named",
+        "found",
+        "CC-ROSTER-070",
+        "verdicts",
+        "            if message.open & bit and not message.written and message.target.to is not None:\n",
+        "            if message.open & bit and not message.written and message.target.to == slot:\n",
+        survives="equivalent: the message fails at the pull then, for the same reason and under the same name",
+    ),
+    one(
+        "credit-behind-an-empty-stream",
+        "found",
+        "CC-DELIV-052",
+        "receiver",
+        "            self.unread.popleft()\n            self._consumed(0)  # what is partial behind it may go on\n            self._read_whole(item)",
+        "            self.unread.popleft()\n            self._read_whole(item)",
+        plan="s9-credit-behind-empty-stream",
+    ),
+    one(
+        "credit-behind-an-aborted-stream",
+        "found",
+        "CC-DELIV-052",
+        "receiver",
+        "            self._after_read()\n            self._consumed(0)  # what is partial behind it may go on\n            raise",
+        "            self._after_read()\n            raise",
+    ),
+    one(
+        "closed-sender-never-ends",
+        "found",
+        "CC-SESS-024",
+        "sender",
+        "            self._after_news()  # there is room again; and nothing was ever written or is left, perhaps (row S52)\n",
+        "            pass\n",
+        plan="s10-closed-sender-ends",
+    ),
+    one(
+        "buffer-of-nobody",
+        "found",
+        "CC-DELIV-062",
+        "sender",
+        "                self._queued_bytes += len(message.payload)  # settling takes them off again\n",
+        "",
+        plan="s12-nobody-to-write-to",
+    ),
+    one(
+        "writable-is-not-told-at-the-pull",
+        "found",
+        "CC-DELIV-066",
+        "sender",
+        "            self._after_news()  # there is room again; and nothing was ever written or is left, perhaps (row S52)\n",
+        "            self._check_end()\n",
+        plan="s11-writable-after-recipients-left",
+    ),
+)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cells of the state tables: counted from the machines, compared with the text."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from callchannel.core.sender import SenderSession
+from simulator import generate, required, tables
+from simulator.coverage import Coverage, Hits, unknown
+from simulator.run import run
+
+
+def test_cells_are_those_of_the_text() -> None:
+    assert ("S08", "OPEN") in tables.cells()
+    assert ("S01", "OPEN") not in tables.cells()  # n/a
+    assert {row for row, _ in tables.cells()} <= set(tables.events())
+    assert len(tables.cells()) > 500
+
+
+def test_coverage_counts_cells_and_leaves_the_core_as_it_was() -> None:
+    send, hits = SenderSession.send, Hits()
+    for seed in range(6):
+        with Coverage(hits):
+            assert SenderSession.send is not send
+            assert run(generate.plan(seed)).rule is None
+    assert SenderSession.send is send
+    assert hits.cells["L16", "CONNECTING"] > 10
+    assert hits.cells["S08", "OPEN"] > 10
+    assert hits.cells["R18", "OPEN"] > 3
+    assert unknown(hits.cells) == required.surprises(hits.cells) == []
+    never = required.missing(hits.cells)
+    assert ("L16", "CONNECTING") not in never
+    assert 0 < len(never) < len(required.missing(Counter()))
+
+
+def test_reasons_concern_cells_that_there_are() -> None:
+    excused = required.out_of_reach()
+    assert set(excused) < set(tables.cells())
+    assert all(excused.values())
+    with pytest.raises(ValueError, match="L99"):
+        required._expand("L99: DEAD")
