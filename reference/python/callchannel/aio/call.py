@@ -115,7 +115,8 @@ class Call:
         self._leaving: asyncio.Task[None] | None = None
         self._left = False
         self._has_joined = False
-        self._stranded = False
+        self._stranded: tuple[int, str] | None = None
+        """Why there will be no other transport: code and text."""
         self._connector: Connector | None = None
         self._connecting: asyncio.Task[None] | None = None
         if callable(connect):
@@ -141,7 +142,8 @@ class Call:
         `connect` is an asynchronous function that makes a transport to the relay; `callchannel.webrtc` and
         `callchannel.signalling` have such. It is called again whenever the transport is lost: the application sees
         `Suspended` and `Resumed`, and nothing is lost or doubled in between, as long as that takes no longer than the
-        resume window. A ready `Transport` may be given instead: then the loss of it ends the call at once.
+        resume window. What it raises then is retried, unless it is a refusal that is final (`retryable` False, as
+        `SignallingError` says it): that ends the call at once, with its code and text. A ready `Transport` may be given instead: then the loss of it ends the call at once.
 
         `identity` is what this endpoint asks to be called; admission may say otherwise. `replace` ends a former link
         of this same endpoint.
@@ -378,7 +380,17 @@ class Call:
         try:
             await connector.run()
         except Exception as exc:
-            self._fail_join(exc)
+            if self._joined.done():
+                self._strand(getattr(exc, "code", ErrorCode.LINK_LOST), f"it could not be connected again: {exc}")
+            else:
+                self._fail_join(exc)
+
+    def _strand(self, code: int, text: str) -> None:
+        """There will be no other transport: what could only wait for one ends now."""
+        self._stranded = code, text
+        if not self._left and not self._over.done():
+            self._endpoint.leave(self._driver.now())
+            self._driver.wake()
 
     def _fail_join(self, exc: Exception) -> None:
         if not self._joined.done():
@@ -403,13 +415,11 @@ class Call:
         if self._connector is not None:
             self._connector.transport_changed(number, is_up)
         elif not is_up and not self._over.done() and not self._driver.transports:
-            # There will be no other: what could only wait for one ends now.
-            self._stranded = True
             if not self._joined.done():
                 self._fail_join(LinkLost("the transport was lost before the call was joined"))
-            elif not self._left:
-                self._endpoint.leave(self._driver.now())
-                self._driver.wake()
+                self._stranded = ErrorCode.LINK_LOST, "the transport was lost"
+            else:
+                self._strand(ErrorCode.LINK_LOST, "the transport was lost")
 
     # --- from the core --------------------------------------------------------------------------------------------
 
@@ -458,8 +468,9 @@ class Call:
             self._connector.worked()
 
     def _link_ended(self, event: LinkEnded) -> None:
-        if self._stranded and not self._left:
-            event = LinkEnded(code=ErrorCode.LINK_LOST, reason="the transport was lost", by_peer=False)
+        if self._stranded is not None and not self._left:
+            code, reason = self._stranded
+            event = LinkEnded(code=code, reason=reason, by_peer=False)
         self._over.set_result(event)
         if self._connecting is not None:
             self._connecting.cancel()

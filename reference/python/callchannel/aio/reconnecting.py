@@ -31,7 +31,12 @@ logger = logging.getLogger("callchannel.aio")
 
 
 class Connector:
-    """Keeps a driver supplied with transports, until `run` is cancelled.
+    """Keeps a driver supplied with transports, until `run` is cancelled or a refusal is final.
+
+    An exception of `connect` may say what to make of it, as `SignallingError` does: `retryable` False means that the
+    same request is refused again, and `retry_after` is seconds that have to pass before the next (CC-SIG-068,
+    CC-SIG-070). Where it also says `needs_token`, there is one more attempt, for which there may be another token.
+    Exceptions that say nothing are retried.
 
     The initiator of a link makes a transport when there is none. The acceptor never knows when its peer makes one, so
     `accepting` asks `connect` for the next as soon as the last has come up: it returns when the peer has made one.
@@ -54,6 +59,7 @@ class Connector:
         self._draw = draw
         self._failures = 0
         self._worked = False
+        self._token_refused = False
         self._live: set[int] = set()
         self._changed = asyncio.Event()
 
@@ -61,6 +67,7 @@ class Connector:
         """The link is active: pauses begin anew, and an exception of `connect` is no longer the application's."""
         self._failures = 0
         self._worked = True
+        self._token_refused = False
 
     def transport_changed(self, number: int, is_up: bool) -> None:
         """See `Driver`'s `on_transport`."""
@@ -69,7 +76,11 @@ class Connector:
         self._changed.set()
 
     async def run(self) -> None:
-        """Connect, again and again. Raises what `connect` raises before the link was first active."""
+        """Connect, again and again.
+
+        Raises what `connect` raises before the link was first active; later a refusal that is final, once there is no
+        transport left.
+        """
         while True:
             try:
                 transport = await self._connect()
@@ -77,7 +88,10 @@ class Connector:
                 if not self._worked:
                     raise
                 logger.info("connecting failed: %r", exc)
-                await self._pause()
+                if self._is_final(exc):
+                    await self._until_live(0)
+                    raise
+                await self._pause(getattr(exc, "retry_after", None) or 0.0)
                 continue
             number = self._driver.attach(transport)
             self._live.add(number)
@@ -86,9 +100,7 @@ class Connector:
                 await self._pause()
                 continue
             most = SPARE - 1 if self._accepting else 0
-            while len(self._live) > most:
-                self._changed.clear()
-                await self._changed.wait()
+            await self._until_live(most)
             if not self._accepting:
                 await self._pause()
 
@@ -102,7 +114,20 @@ class Connector:
             logger.info("a transport did not come up in %g s", UP_TIME)
         return self._driver.is_up(number)
 
-    async def _pause(self) -> None:
-        pause = self._draw() * min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._failures)
+    async def _until_live(self, most: int) -> None:
+        """Wait until there are no more transports than this."""
+        while len(self._live) > most:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _is_final(self, exc: Exception) -> bool:
+        if getattr(exc, "retryable", True):
+            return False
+        before, self._token_refused = self._token_refused, True
+        return before or not getattr(exc, "needs_token", False)
+
+    async def _pause(self, least: float = 0.0) -> None:
+        """Wait before the next attempt, for `least` seconds at least."""
+        pause = least + self._draw() * min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._failures)
         self._failures = min(self._failures + 1, 10)
         await asyncio.sleep(pause)

@@ -251,12 +251,13 @@ class DataChannelSender:
         content_type: str | None = None,
         to: Names = None,
         exclude: Names = None,
+        time: int | None = None,
         timeout: float | None = None,
     ) -> Report:
         """Send a file of any size, and wait until it is confirmed; see `callchannel.aio.files` for how it travels.
 
         `progress(bytes_sent, total)` is called as bytes are handed to the link, at last with both equal. `name` and
-        `content_type` are the file's own by default. `timeout`, in seconds, is for the whole; the sender's default
+        `content_type` are the file's own by default; `time` is as in `send`. `timeout`, in seconds, is for the whole; the sender's default
         timeout does not apply. Raises what `send` raises, `OSError`, and `InvalidArgument` for a Lossy sender.
 
             await sender.send_file("holiday.mp4", progress=lambda sent, total: print(sent / total))
@@ -264,7 +265,9 @@ class DataChannelSender:
         check_timeout(timeout)
         if not self._reliable:
             raise InvalidArgument("files need a Reliable sender")
-        sending = send_file(self, path, progress=progress, name=name, content_type=content_type, to=to, exclude=exclude)
+        sending = send_file(
+            self, path, progress=progress, name=name, content_type=content_type, to=to, exclude=exclude, time=time
+        )
         try:
             async with asyncio.timeout(timeout):
                 return await sending

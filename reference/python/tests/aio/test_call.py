@@ -30,6 +30,7 @@ from callchannel.core.events import (
     Suspended,
 )
 from callchannel.core.limits import Limits
+from callchannel.signalling.problems import SignallingError
 
 
 def identities(call: Call) -> list[str]:
@@ -207,6 +208,29 @@ async def test_a_silent_network_is_noticed_and_left(meeting: Any) -> None:
         assert isinstance(await anext(events), Suspended)
         assert isinstance(await anext(events), Resumed)
         await sending
+
+
+async def test_a_refusal_for_good_ends_the_call_at_once(meeting: Any) -> None:
+    async with meeting() as it:
+        ann, _ = await it.join_all("ann", "bob")
+        events, sender = ann.events(), ann.create_sender()
+        it.refusing = SignallingError("the relay says 403 'origin'", code=ErrorCode.NOT_ADMITTED, problem="origin")
+        start = asyncio.get_running_loop().time()
+        it.cut("ann")
+        assert isinstance(await anext(events), Suspended)
+        waiting = asyncio.create_task(sender.send(b"waits"))
+        ended = await anext(events)
+        assert ended == LinkEnded(
+            code=ErrorCode.NOT_ADMITTED,
+            reason="it could not be connected again: the relay says 403 'origin'",
+            by_peer=False,
+        )
+        assert asyncio.get_running_loop().time() - start < 2
+        with pytest.raises(LinkLost):
+            await waiting
+        with pytest.raises(LinkLost, match="NOT_ADMITTED.*403 'origin'") as caught:
+            await ann.wait_for("nobody")
+        assert caught.value.code == ErrorCode.NOT_ADMITTED
 
 
 async def test_no_transport_within_the_resume_window_ends_everything(meeting: Any) -> None:

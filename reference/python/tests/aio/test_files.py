@@ -82,6 +82,14 @@ async def test_without_hard_links(pair: Any, tmp_path: Path, monkeypatch: pytest
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "there", "a (1).txt": "new"}
 
 
+async def test_a_file_may_carry_a_time(pair: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("there")
+    async with pair() as it:
+        await it.ann.create_sender().send_file(tmp_path / "a.txt", time=1_700_000_000_000_000)
+        _, message = await received(it.bob)
+        assert (message.name, message.time) == ("a.txt", 1_700_000_000_000_000)
+
+
 async def test_a_limit_bounds_what_is_saved(pair: Any, tmp_path: Path) -> None:
     async with pair() as it:
         sender = it.ann.create_sender()

@@ -8,6 +8,8 @@ import pytest
 
 from callchannel.aio.memory import MemoryTransport, memory_pair
 from callchannel.aio.reconnecting import FIRST_PAUSE, LONGEST_PAUSE, SPARE, UP_TIME, Connector
+from callchannel.core.errors import ErrorCode
+from callchannel.signalling.problems import Repeat, SignallingError
 
 
 class Transports:
@@ -115,3 +117,76 @@ async def test_an_acceptor_waits_for_the_next_one_beside_the_living() -> None:
     await asyncio.sleep(1)
     assert len(it.up) == SPARE
     await it.end()
+
+
+def refusal(repeat: Repeat, retry_after: float | None = None) -> SignallingError:
+    return SignallingError(
+        "the relay says no", code=ErrorCode.NOT_ADMITTED, problem="call", repeat=repeat, retry_after=retry_after
+    )
+
+
+async def failing(it: Transports, error: Exception) -> None:
+    """Lose the first transport, and have `connect` raise from now on."""
+    await asyncio.sleep(1)
+    it.connector.worked()
+    it.times.clear()
+    it.failing = error
+    it.change(1, False)
+
+
+async def test_what_the_relay_says_of_time_is_waited_for() -> None:
+    """CC-SIG-068: the pause comes on top, so that not all come at that very moment."""
+    it = Transports()
+    await failing(it, refusal(Repeat.LATER, retry_after=7.0))
+    await asyncio.sleep(20)
+    assert it.pauses == [7.5, 8.0]
+    it.failing = None
+    await asyncio.sleep(10)
+    assert it.up == {2}
+    await it.end()
+
+
+async def test_a_refusal_for_good_is_not_retried() -> None:
+    it = Transports()
+    await failing(it, refusal(Repeat.NO))
+    with pytest.raises(SignallingError, match="the relay says no"):
+        await it.task
+    assert len(it.times) == 1
+
+
+async def test_another_token_may_help_once() -> None:
+    """CC-SIG-070: with a change, which `connect` makes when it can."""
+    it = Transports()
+    await failing(it, refusal(Repeat.TOKEN))
+    with pytest.raises(SignallingError):
+        await it.task
+    assert len(it.times) == 2
+
+    it = Transports()
+    await failing(it, refusal(Repeat.TOKEN))
+    await asyncio.sleep(0.3)
+    it.failing = None
+    await asyncio.sleep(2)
+    assert it.up == {2}
+    it.connector.worked()
+    it.failing = refusal(Repeat.TOKEN)  # a new one that has expired by now does not count for the next
+    it.times.clear()
+    it.change(2, False)
+    await asyncio.sleep(0.3)
+    assert len(it.times) == 1
+    await it.end()
+
+
+async def test_an_acceptors_refusal_waits_for_the_end_of_what_is_there() -> None:
+    it = Transports(accepting=True)
+    await asyncio.sleep(0.1)
+    it.connector.worked()
+    it.change(2, False)
+    it.change(3, False)
+    it.failing = refusal(Repeat.NO)
+    await asyncio.sleep(60)
+    assert not it.task.done()
+    for number in tuple(it.up):
+        it.change(number, False)
+    with pytest.raises(SignallingError):
+        await it.task
