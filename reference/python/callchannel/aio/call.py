@@ -143,7 +143,8 @@ class Call:
         `callchannel.signalling` have such. It is called again whenever the transport is lost: the application sees
         `Suspended` and `Resumed`, and nothing is lost or doubled in between, as long as that takes no longer than the
         resume window. What it raises then is retried, unless it is a refusal that is final (`retryable` False, as
-        `SignallingError` says it): that ends the call at once, with its code and text. A ready `Transport` may be given instead: then the loss of it ends the call at once.
+        `SignallingError` says it): that ends the call at once, with its code and text. A ready `Transport` may be given
+        instead: then the loss of it ends the call at once.
 
         `identity` is what this endpoint asks to be called; admission may say otherwise. `replace` ends a former link
         of this same endpoint.

@@ -257,8 +257,9 @@ class DataChannelSender:
         """Send a file of any size, and wait until it is confirmed; see `callchannel.aio.files` for how it travels.
 
         `progress(bytes_sent, total)` is called as bytes are handed to the link, at last with both equal. `name` and
-        `content_type` are the file's own by default; `time` is as in `send`. `timeout`, in seconds, is for the whole; the sender's default
-        timeout does not apply. Raises what `send` raises, `OSError`, and `InvalidArgument` for a Lossy sender.
+        `content_type` are the file's own by default; `time` is as in `send`. `timeout`, in seconds, is for the whole;
+        the sender's default timeout does not apply. Raises what `send` raises, `OSError`, and `InvalidArgument` for a
+        Lossy sender.
 
             await sender.send_file("holiday.mp4", progress=lambda sent, total: print(sent / total))
         """

@@ -228,7 +228,7 @@ async def test_a_refusal_for_good_ends_the_call_at_once(meeting: Any) -> None:
         assert asyncio.get_running_loop().time() - start < 2
         with pytest.raises(LinkLost):
             await waiting
-        with pytest.raises(LinkLost, match="NOT_ADMITTED.*403 'origin'") as caught:
+        with pytest.raises(LinkLost, match=r"NOT_ADMITTED.*403 'origin'") as caught:
             await ann.wait_for("nobody")
         assert caught.value.code == ErrorCode.NOT_ADMITTED
 
