@@ -19,7 +19,7 @@ from callchannel.aio.transport import HIGH_WATER
 from callchannel.cli.output import Output
 from callchannel.core.limits import RELIABLE_PACKET, Limits
 from callchannel.demo.stage import StageFailed
-from callchannel.server.guard import FLIGHT, HELD
+from callchannel.webrtc.guard import FLIGHT, HELD
 from callchannel.signalling.tokens import issue_token
 from faults.namespaces import command
 from faults.network import BOTH

@@ -14,13 +14,13 @@ from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSession
 from callchannel.aio.transport import DRAIN_TIME, Transport, TransportListener
 from callchannel.core.lanes import Lane
 from callchannel.core.relay import Admission
-from callchannel.server.guard import Budget, Guard
 from callchannel.server.ledger import RETRY, Refused
 from callchannel.server.logs import note
 from callchannel.server.offer import NotAnswerable, Offer
 from callchannel.server.rooms import Room, RoomClosed
 from callchannel.signalling.tokens import Grant
 from callchannel.webrtc.adapter import WebRTCTransport
+from callchannel.webrtc.guard import Budget, Guard
 
 ANSWER_TIME: Final = 10.0
 """Seconds that making an answer may take: gathering asks STUN servers."""
@@ -190,11 +190,12 @@ class Connections:
         """
         peer = RTCPeerConnection(self._configuration)
         # Before the offer is set, so that no channel is missed; see the adapter.
-        transport = WebRTCTransport(peer, initiator=False, owns_connection=True)
+        transport = WebRTCTransport(peer, initiator=False, owns_connection=True, guarded=False)
         connection = Connection(grant, room, peer, transport)
         try:
             async with asyncio.timeout(ANSWER_TIME):
                 await peer.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
+                # Not the adapter's own: this one shares the server's memory, and its end is noted.
                 connection.guard = Guard(peer, lambda why: self._give_up(connection, why), self.budget)
                 await peer.setLocalDescription(await peer.createAnswer())
                 answer = offer.answer(peer.localDescription.sdp)

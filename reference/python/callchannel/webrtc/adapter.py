@@ -2,7 +2,7 @@
 """A link's two lanes as data channels of an `RTCPeerConnection` (specification, chapter 12).
 
 The connection belongs to the application, which uses it for audio and video too. This is the only
-module that knows aiortc. What aiortc leaves to its user is done here:
+module, with `guard`, that knows aiortc. What aiortc leaves to its user is done here:
 
 - its buffer has no end: the driver stops at the high water, and Lossy packets beyond it are
   dropped;
@@ -11,7 +11,7 @@ module that knows aiortc. What aiortc leaves to its user is done here:
 - an exception in an event handler ends the whole connection, with its audio and video: none
   leaves this module;
 - it takes incoming messages of any size: all but the first bytes of an oversize one are let go at
-  once.
+  once, where `guard` is at work before they are complete.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from aiortc import RTCDataChannel, RTCPeerConnection
 from callchannel.aio.transport import DRAIN_TIME, HIGH_WATER, LOW_WATER, TransportListener
 from callchannel.core.lanes import Lane
 from callchannel.core.limits import LOSSY_PACKET, RELIABLE_PACKET
+from callchannel.webrtc.guard import Guard
 
 PROTOCOL: Final = "callchannel.1"
 """The subprotocol of both channels."""
@@ -52,15 +53,29 @@ class WebRTCTransport:
 
     `owns_connection`: whether the end of the transport, by whatever cause, also closes the
     connection.
+
+    `guarded`: whether what the peer can make aiortc keep is bounded, by a `Guard` that gives the
+    whole connection up. By default that is so where the connection is the transport's own; it has
+    to carry no messages larger than a packet then.
     """
 
-    def __init__(self, connection: RTCPeerConnection, *, initiator: bool, owns_connection: bool = False) -> None:
+    def __init__(
+        self,
+        connection: RTCPeerConnection,
+        *,
+        initiator: bool,
+        owns_connection: bool = False,
+        guarded: bool | None = None,
+    ) -> None:
         self.connection = connection
         self.lossy_dropped = 0
         """Lossy packets that found no room or no open lane."""
         self.text_dropped = 0
         """Text messages on the lossy channel (CC-RTC-017)."""
+        self.guard: Guard | None = None
+        """What bounds the connection's memory, once it is being made; None: nothing does."""
         self._owns_connection = owns_connection
+        self._guarded = owns_connection if guarded is None else guarded
         self._loop = asyncio.get_running_loop()
         self._listener: TransportListener | None = None
         self._channels: dict[Lane, RTCDataChannel] = {}
@@ -224,8 +239,17 @@ class WebRTCTransport:
 
     def _connection_changed(self) -> None:
         self._changed.set()
+        if self._guarded and self.guard is None and self.connection.sctp is not None:
+            # The state is "connecting": both descriptions are set, and nothing has come yet.
+            self.guard = Guard(self.connection, self._give_up)
         if self.connection.connectionState in ("failed", "closed"):
             self._fail(f"the connection is {self.connection.connectionState}")
+
+    def _give_up(self, why: str) -> None:
+        """The guard reads nothing any more: neither do other channels, so the connection has to go."""
+        logger.warning("the connection is given up: %s", why)
+        self._owns_connection = True
+        self._fail(why)
 
     # --- the end ----------------------------------------------------------------------------------
 

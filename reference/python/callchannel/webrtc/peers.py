@@ -37,17 +37,24 @@ Prepare = Callable[[RTCPeerConnection], object]
 
 
 def offering(
-    exchange: Exchange, *, configuration: RTCConfiguration | None = None, prepare: Prepare | None = None
+    exchange: Exchange,
+    *,
+    configuration: RTCConfiguration | None = None,
+    prepare: Prepare | None = None,
+    guarded: bool = True,
 ) -> Callable[[], Awaitable[WebRTCTransport]]:
     """What `Call.peer_to_peer` takes as `connect` at the initiator: each call makes a connection.
 
     Without a `configuration` no ICE server is asked, which is enough within one network. `prepare` is called with the
     connection before the offer is made. The connection is closed with its transport.
+
+    `guarded`: a peer that makes aiortc keep too much loses the connection; see `callchannel.webrtc.guard`. Say False
+    where `prepare` adds data channels whose messages are larger than 16,384 bytes.
     """
 
     async def connect() -> WebRTCTransport:
         connection = RTCPeerConnection(configuration or RTCConfiguration(iceServers=[]))
-        transport = WebRTCTransport(connection, initiator=True, owns_connection=True)
+        transport = WebRTCTransport(connection, initiator=True, owns_connection=True, guarded=guarded)
         try:
             if prepare is not None:
                 prepare(connection)
@@ -63,17 +70,21 @@ def offering(
 
 
 def answering(
-    next_offer: NextOffer, *, configuration: RTCConfiguration | None = None, prepare: Prepare | None = None
+    next_offer: NextOffer,
+    *,
+    configuration: RTCConfiguration | None = None,
+    prepare: Prepare | None = None,
+    guarded: bool = True,
 ) -> Callable[[], Awaitable[WebRTCTransport]]:
     """What `Call.peer_to_peer` takes as `connect` at the acceptor: each call waits for an offer and answers it.
 
-    `configuration` and `prepare` are as in `offering`; `prepare` is called when the offer is known.
+    `configuration`, `prepare` and `guarded` are as in `offering`; `prepare` is called when the offer is known.
     """
 
     async def connect() -> WebRTCTransport:
         offer, reply = await next_offer()
         connection = RTCPeerConnection(configuration or RTCConfiguration(iceServers=[]))
-        transport = WebRTCTransport(connection, initiator=False, owns_connection=True)
+        transport = WebRTCTransport(connection, initiator=False, owns_connection=True, guarded=guarded)
         try:
             await connection.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
             if prepare is not None:

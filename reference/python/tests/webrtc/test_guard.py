@@ -9,10 +9,24 @@ import pytest
 from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection
 from aiortc.rtcsctptransport import DataChunk
 
-from callchannel.server import guard as guard_module
-from callchannel.server.guard import CHUNKS, HELD, STREAMS, Budget, Guard
+from callchannel.webrtc import WebRTCTransport, answering, offering
+from callchannel.webrtc import guard as guard_module
+from callchannel.webrtc.guard import CHUNKS, HELD, STREAMS, Budget, Guard
 
 UNORDERED, FIRST, LAST = 0x04, 0x02, 0x01
+
+
+async def inject(sctp: Any, *, flags: int, size: int, skip: int, stream: int) -> None:
+    """Send one chunk of one's own making over an association, after leaving `skip` numbers out."""
+    chunk = DataChunk()
+    chunk.flags = flags
+    sctp._local_tsn = (sctp._local_tsn + skip) % 2**32
+    chunk.tsn = sctp._local_tsn
+    sctp._local_tsn = (chunk.tsn + 1) % 2**32
+    chunk.stream_id = stream
+    chunk.protocol = 53
+    chunk.user_data = bytes(size)
+    await sctp._send_chunk(chunk)
 
 
 class Pair:
@@ -76,15 +90,7 @@ class Pair:
 
     async def inject(self, *, flags: int, size: int, skip: int = 0, stream: int | None = None) -> None:
         """Send one chunk of one's own making, after leaving `skip` numbers out."""
-        chunk = DataChunk()
-        chunk.flags = flags
-        self.sctp._local_tsn = (self.sctp._local_tsn + skip) % 2**32
-        chunk.tsn = self.sctp._local_tsn
-        self.sctp._local_tsn = (chunk.tsn + 1) % 2**32
-        chunk.stream_id = 1 if stream is None else stream
-        chunk.protocol = 53
-        chunk.user_data = bytes(size)
-        await self.sctp._send_chunk(chunk)
+        await inject(self.sctp, flags=flags, size=size, skip=skip, stream=1 if stream is None else stream)
 
     async def settle(self) -> None:
         """Wait until everything injected has arrived: more at once than a socket's buffer holds would be lost."""
@@ -284,3 +290,55 @@ async def test_an_unknown_aiortc_is_said_and_left_alone(
     assert not pair.guard.in_force and pair.guard.held == 0
     assert "its memory is not bounded" in caplog.text
     await pair.close()
+
+
+@pytest.mark.parametrize("hostile", ["the initiator", "the acceptor"])
+async def test_a_peer_without_a_relay_is_bounded_too(hostile: str, new_listener: Any) -> None:
+    offers: asyncio.Queue[Any] = asyncio.Queue()
+    answers: asyncio.Queue[str] = asyncio.Queue()
+
+    async def exchange(offer: str) -> str:
+        offers.put_nowait((offer, answers.put))
+        return await answers.get()
+
+    initiator, acceptor = await asyncio.gather(offering(exchange)(), answering(offers.get)())
+    attacker, victim = (initiator, acceptor) if hostile == "the initiator" else (acceptor, initiator)
+    listeners = {}
+    for transport in (attacker, victim):
+        listeners[transport] = new_listener()
+        transport.attach(listeners[transport])
+    for transport in (attacker, victim):
+        await listeners[transport].wait("up")
+        assert transport.guard is not None and transport.guard.in_force
+    sctp: Any = attacker.connection.sctp
+    most = 0
+    for at in range(4 * HELD // 1_160):
+        await inject(sctp, flags=0 if at else FIRST, size=1_160, skip=int(at == 1), stream=1)
+        await asyncio.sleep(0)
+        most = max(most, victim.guard.held)
+        if victim.guard.gave_up:
+            break
+    assert victim.guard.gave_up
+    assert most <= HELD + 1_160
+    await listeners[victim].wait("down")
+    attacker.close()
+    await attacker.wait_closed()
+    await victim.wait_closed()
+    assert victim.connection.connectionState == "closed"
+
+
+async def test_an_applications_own_connection_is_left_alone(new_listener: Any) -> None:
+    for options in (dict[str, bool](), {"owns_connection": True, "guarded": False}):
+        theirs, ours = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
+        transport, listener = WebRTCTransport(ours, initiator=True, **options), new_listener()
+        transport.attach(listener)
+        await ours.setLocalDescription(await ours.createOffer())
+        await theirs.setRemoteDescription(ours.localDescription)
+        await theirs.setLocalDescription(await theirs.createAnswer())
+        await ours.setRemoteDescription(theirs.localDescription)
+        await listener.wait("up")
+        assert transport.guard is None
+        await theirs.close()
+        transport.close()
+        await transport.wait_closed()
+        await ours.close()

@@ -14,8 +14,8 @@ aiortc has no public place to bound this, so the guard stands in front of two me
   The same goes for what makes aiortc raise.
 - the congestion window has an upper end, and with it what is kept for retransmission.
 
-It is for connections that carry callchannel alone, as a relay's do. In an application's own connection, its other
-channels may use larger messages.
+It is for connections that are made for callchannel: a relay's, a client's to a relay, and those of `offering` and
+`answering`. In an application's own connection, its other channels may use larger messages.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _ATTRIBUTES: Final = (
     "_sack_misordered",
 )
 
-logger = logging.getLogger("callchannel.server")
+logger = logging.getLogger("callchannel.webrtc")
 
 
 class Budget:
