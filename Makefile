@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 FOR ?= 30
 
-.PHONY: help install demo test javascript conformance lint deep spec soak faults bench site site-serve dist clean
+.PHONY: help install demo test javascript conformance lint deep spec soak faults bench fuzz site site-serve dist clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -44,6 +44,10 @@ faults: $(STAMP)  ## Cut, kill and stop what takes part in real calls; QUICK=1 f
 
 bench: $(STAMP)  ## Compare speed side by side; QUICK=1 for a short run, ONLY=name for one
 	PYTHONPATH=reference/python $(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+fuzz: $(STAMP)  ## Fuzz codec, endpoint and relay for FOR seconds each; ONLY=relay for one
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements/constraints.txt -e '.[fuzz]'
+	PYTHONPATH=reference/python $(BIN)/python -m fuzz --for $(FOR) $(if $(ONLY),--only $(ONLY))
 
 site: $(STAMP)  ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
