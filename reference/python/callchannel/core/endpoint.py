@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from hmac import compare_digest  # CC-SEC-006
 
 from callchannel.core import bugs, decoding, frames, judging
 from callchannel.core.counting import Counting
@@ -772,7 +773,7 @@ class Endpoint:
         if self._leaving or self._left:
             return Refusal(ErrorCode.NOT_ADMITTED, "this endpoint has left")
         if hello.resume:
-            if link.state is LinkState.CONNECTING or link.is_dead or hello.token != link.token:
+            if link.state is LinkState.CONNECTING or link.is_dead or not compare_digest(hello.token, link.token):
                 return Refusal(ErrorCode.RESUME_UNKNOWN, "no link is known by this token")
             code = link.judge_resume(hello)
             if code is None:
@@ -783,7 +784,7 @@ class Endpoint:
                 link.end(code, text, now)
             return Refusal(code, text)
         if link.state is not LinkState.CONNECTING:
-            if not link.is_dead and not (hello.replace and hello.token == link.instance):
+            if not link.is_dead and not (hello.replace and compare_digest(hello.token, link.instance)):
                 return Refusal(ErrorCode.CALL_FULL, "the peer's link lives")
             link.end(ErrorCode.REPLACED, "a newer link of the same endpoint", now)
             self._closing += link.take_closing()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from hmac import compare_digest  # CC-SEC-006
 from typing import Final, Protocol
 
 from callchannel.core import decoding
@@ -512,7 +513,7 @@ class Link:
         assert isinstance(frame, Welcome)
         resuming = self.state is LinkState.RESUMING
         fits = frame.attempt == self.attempt and (
-            frame.token == self.token and frame.slot == self.slot and self.counting.fits(frame.received)
+            compare_digest(frame.token, self.token) and frame.slot == self.slot and self.counting.fits(frame.received)
             if resuming
             else not frame.received
         )

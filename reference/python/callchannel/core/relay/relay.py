@@ -8,6 +8,7 @@ them out; what is done with them is in the modules beside it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from hmac import compare_digest  # CC-SEC-006
 from typing import Final
 
 from callchannel.core import bugs, decoding
@@ -183,7 +184,7 @@ class Relay:
             return Refusal(ErrorCode.TOO_SMALL, f"messages of this call have up to {largest} bytes")
         if hello.replace:  # CC-RELAY-006, CC-LINK-050 and 051
             for port in tuple(self._by_slot.values()):
-                if port.member.identity == admission.identity and port.link.instance == hello.token:
+                if port.member.identity == admission.identity and compare_digest(port.link.instance, hello.token):
                     port.link.end(ErrorCode.REPLACED, "a newer link of this endpoint took its place", now)
         if self._call.membership.epoch + len(self._by_slot) + 2 > MAX_EPOCH:
             self._begin_anew(now)
