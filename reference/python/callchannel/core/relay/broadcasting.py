@@ -46,7 +46,7 @@ def encode_snapshot(epoch: int, members: Iterable[Member]) -> list[bytes]:
     """The snapshot: a JOIN for everyone, and SUSPENDED for those who are (CC-ROSTER-017 and 018)."""
     entries: list[bytes] = []
     for member in members:
-        entries.append(encode_entry(RosterEntry(RosterOp.JOIN, member.slot, 0, member.identity)))
+        entries.append(member.entry)
         if member.suspended:
             entries.append(encode_entry(RosterEntry(RosterOp.SUSPENDED, member.slot)))
     return encode_series(epoch, entries, snapshot=True)

@@ -7,6 +7,7 @@ import heapq
 from typing import Final
 
 from callchannel.core.events import Participant
+from callchannel.core.frames import RosterEntry, RosterOp, encode_entry
 from callchannel.core.recipients import NO_SLOT, slots_of
 
 MAX_EPOCH: Final = 0xFFFF_FFFF
@@ -15,13 +16,15 @@ MAX_EPOCH: Final = 0xFFFF_FFFF
 class Member:
     """One occupant of one slot. Whoever has the slot later is another member (CC-ROSTER-070)."""
 
-    __slots__ = ("identity", "joined", "left", "log_index", "slot", "suspended")
+    __slots__ = ("entry", "identity", "joined", "left", "log_index", "slot", "suspended")
 
     def __init__(self, slot: int, identity: str, joined: int) -> None:
         self.slot = slot
         self.identity = identity
         self.joined = joined
         """Epoch of its JOIN."""
+        self.entry = encode_entry(RosterEntry(RosterOp.JOIN, slot, 0, identity))
+        """Its JOIN, for the snapshot of everyone who joins later."""
         self.left = 0
         """Epoch of its LEAVE; 0 while it is in the call."""
         self.suspended = False
