@@ -21,6 +21,8 @@ from callchannel.core.relay import Admission, Relay
 WINDOW = 262_144
 BUDGET = 65_536
 PAYLOAD = bytes(range(100))
+_TOGETHER = 500
+"""So many join before all read the roster: everybody's first one, of all before, has to wait so long."""
 
 
 class RelayedCall:
@@ -37,13 +39,20 @@ class RelayedCall:
         self._sequence = 0
         self._sent = self._credited = 0
         for number in range(endpoints):
-            relay.transport_up(number, 0, admission=Admission(identity=f"endpoint {number}"))
-            relay.receive(number, Lane.RELIABLE, Hello(number.to_bytes(16, "big"), 1, WINDOW, 1 << 24).encode(), 0)
-        for _ in range(2):
-            self.now += 60_000
-            relay.handle_timeout(self.now)
-            self._acknowledge(relay.take_dirty())
+            relay.transport_up(number, self.now, admission=Admission(identity=f"endpoint {number}"))
+            hello = Hello(number.to_bytes(16, "big"), 1, WINDOW, 1 << 24)
+            relay.receive(number, Lane.RELIABLE, hello.encode(), self.now)
+            if not number % _TOGETHER:
+                self._settle()
+        self._settle()
+        self._settle()
         relay.events()
+
+    def _settle(self) -> None:
+        """Let everyone have the roster as it is."""
+        self.now += 60_000
+        self.relay.handle_timeout(self.now)
+        self._acknowledge(self.relay.take_dirty())
 
     def _acknowledge(self, links: Sequence[int]) -> None:
         """Take what is due without timing it, and acknowledge it. Rosters are few: their frames are counted here."""

@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+_LARGE = 30 << 20
 NOISE = 0.35
 """A ratio whose middle half is wider than this share of it says nothing."""
 
@@ -58,6 +59,7 @@ class Row:
 
 def play(contestants: Sequence[Contestant], runs: int) -> list[list[float]]:
     """The figures of each contestant. They take turns, and who begins changes, so that drift hits all alike."""
+    settle_allocator()
     figures: list[list[float]] = [[] for _ in contestants]
     order = list(range(len(contestants)))
     for _ in range(runs):
@@ -66,6 +68,15 @@ def play(contestants: Sequence[Contestant], runs: int) -> list[list[float]]:
             figures[place].append(contestants[place].run())
         order = order[1:] + order[:1]
     return figures
+
+
+def settle_allocator() -> None:
+    """Bring the C library's allocator to where a process that has used much memory has it.
+
+    glibc gives the end of its heap back to the system, and takes it again a moment later, until a large block was
+    freed once. Whether that hits a contestant depends on what ran before, so it is settled for all.
+    """
+    bytearray(_LARGE)
 
 
 def compare(
