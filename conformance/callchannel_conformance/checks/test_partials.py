@@ -121,3 +121,20 @@ def test_lossy_too_large(bench: Bench) -> None:
             far.write(part, lane="lossy")
             index += 1
     expect_equal(_got(far, receiver), [2], "CC-FRAG-048", "message 3 is too large")
+
+
+@positive("CC-SESS-038")
+@negative("CC-LIMIT-001", "CC-LIMIT-014")
+def test_linger_to_its_end(bench: Bench) -> None:
+    """A Lossy message is taken for `linger` after CLOSE, and not any more when that has passed."""
+    far = group(bench)
+    receiver = _session(far)
+    far.write(f.close(9))
+    bench.advance(450)
+    far.write(f.data(reliable=False, sequence=2), lane="lossy")
+    message = read(far.machine, receiver)
+    expect_equal(message and message["sequence"], 2, "CC-SESS-038", "450 ms after CLOSE")
+    bench.advance(100)
+    far.machine.take()
+    far.write(f.data(reliable=False, sequence=3), lane="lossy")
+    expect_equal(far.machine.take("receiver_created", "receiver_readable"), [], "CC-SESS-058", "550 ms after CLOSE")

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A relay's routes: who gets what, to the byte and to the tick (sections 10.3 to 10.7)."""
+
+from __future__ import annotations
+
+from callchannel_conformance import frames as f
+from callchannel_conformance.bench.links import member, settle
+from callchannel_conformance.bench.machine import Bench
+from callchannel_conformance.checks.relay_scene import call, code_of
+from callchannel_conformance.marks import negative, positive
+from callchannel_conformance.outcome import expect_equal
+
+_WINDOW = 65_536
+_LIFETIME = 3
+
+
+@positive("CC-ROSTER-058", "CC-RELAY-014")
+def test_one_leaves_and_another_joins(bench: Bench) -> None:
+    """A message goes to those who are there when it comes, also where as many are there as before."""
+    relay, (ann, bob, carol) = call(bench, 3)
+    ann.write(f.data())
+    settle(bob, carol)
+    bob.write(f.bye("LEFT"))
+    dan = member(relay, "dan")
+    bench.advance(60)
+    settle(ann, carol, dan)
+    for far in (carol, dan):
+        far.take()
+    ann.write(f.data(sequence=2))
+    for far in (carol, dan):
+        expect_equal([frame["sequence"] for frame in far.take("DATA")], [2], "CC-ROSTER-058", f"slot {far.own_slot}")
+
+
+@positive("CC-LINK-084", "CC-DELIV-046")
+def test_abort_needs_no_credit_of_the_relay(bench: Bench) -> None:
+    """A relay takes ABORT where not a byte of the owner's window is left."""
+    _, (ann, bob) = call(bench, 2, limits={"window": _WINDOW})
+    bob.hold()
+    for index in range(4):
+        ann.write(f.data(bytes(16_384 - 24), fragment=(index, 100_000, False)))
+    ann.none("CC-RELAY-036", "CREDIT")
+    ann.write(f.abort(index=4, total=100_000))
+    ann.goes_on("CC-LINK-084")
+
+
+@negative("CC-DELIV-049")
+@positive("CC-RELAY-035")
+def test_credit_of_a_recipient_never_goes_back(bench: Bench) -> None:
+    """A CREDIT of a recipient below the limit in force changes nothing."""
+    relay, (ann,) = call(bench, 1)
+    bob = member(relay, "bob", window=_WINDOW)
+    bench.advance(60)
+    settle(ann, bob)
+    ann.write(f.data())
+    bob.write(f.credit(200_000, sender=0, recipient=1))
+    bob.write(f.credit(70_000, sender=0, recipient=1))
+    bob.take()
+    for sequence in range(2, 12):
+        ann.write(f.data(bytes(10_000), sequence=sequence))
+    expect_equal(len(bob.take("DATA")), 10, "CC-DELIV-049", "100,178 bytes are within the greater limit")
+
+
+@positive("CC-RELAY-035", "CC-DELIV-046")
+def test_block_is_not_counted_downstream(bench: Bench) -> None:
+    """The limit of a recipient is used up by the frames that it gets, without the blocks that they came with."""
+    relay, (ann,) = call(bench, 1)
+    bob = member(relay, "bob", window=_WINDOW)
+    bench.advance(60)
+    settle(ann, bob)
+    bob.take()
+    for sequence in range(1, 9):
+        ann.write(f.data(bytes(8_192 - 16), sequence=sequence, private=True, to=(2, [1], False)))
+    expect_equal(len(bob.take("DATA")), 8, "CC-DELIV-046", "8 frames of 8,192 bytes are 65,536 bytes")
+    ann.write(f.data(b"", sequence=9, private=True, to=(2, [1], False)))
+    bob.none("CC-RELAY-035", "DATA")
+    bob.write(f.credit(_WINDOW + 16, sender=0, recipient=1))
+    expect_equal(len(bob.take("DATA")), 1, "CC-RELAY-035", "16 bytes more")
+
+
+@positive("CC-RELAY-038", "CC-RELAY-039")
+@negative("CC-RELAY-038", "CC-LIMIT-014")
+def test_full_until_half_empty(bench: Bench) -> None:
+    """A route that became full stays full while more than half a window waits: the stall time goes on."""
+    _, (ann, bob) = call(bench, 2, limits={"window": _WINDOW, "stall_time": 10_000})
+    bob.hold()
+    for sequence in range(1, 5):
+        ann.write(f.data(bytes(16_000 - 16), sequence=sequence))
+    bench.advance(5_000)
+    left = [frame["sequence"] for frame in bob.pull() if frame["type"] == "DATA"]
+    expect_equal(left, [1], "CC-SCHED-001", "one frame leaves, 48,000 bytes wait")
+    bench.advance(4_950)
+    ann.none("CC-LIMIT-014", "FAIL")
+    bench.advance(100)
+    fail = ann.one("CC-RELAY-039", "FAIL")
+    told = (fail["recipient"], fail["reason"])
+    expect_equal(told, (1, code_of("OVERRUN")), "CC-RELAY-038", "full for 10 s")
+
+
+@negative("CC-RELAY-039", "CC-RELAY-038")
+def test_half_empty_is_not_full(bench: Bench) -> None:
+    """A route that came down to half a window is not full any more: the stall time begins anew."""
+    _, (ann, bob) = call(bench, 2, limits={"window": _WINDOW, "stall_time": 10_000})
+    bob.hold()
+    for sequence in range(1, 5):
+        ann.write(f.data(bytes(16_000 - 16), sequence=sequence))
+    bench.advance(5_000)
+    for _ in range(2):
+        bob.pull()
+    bench.advance(15_000)
+    ann.none("CC-RELAY-039", "FAIL")
+
+
+@positive("CC-RELAY-043", "CC-EXT-015")
+@negative("CC-LIMIT-014")
+def test_lifetime_in_a_queue(bench: Bench) -> None:
+    """A Lossy message is written until its lifetime has passed in the queue, and dropped from then on."""
+    _, (ann, bob) = call(bench, 2)
+    lifetime = [(_LIFETIME, (100).to_bytes(4, "big"), False)]
+    for sequence, wait in ((1, 99), (2, 100)):
+        bob.hold("lossy")
+        ann.write(f.data(reliable=False, sequence=sequence, extensions=lifetime), lane="lossy")
+        bench.advance(wait)
+        bob.hold("lossy", held=False)
+        got = [frame["sequence"] for frame in bob.take("DATA")]
+        expect_equal(got, [1] if sequence == 1 else [], "CC-RELAY-043", f"after {wait} of 100 ms")
+
+
+@negative("CC-LINK-042", "CC-RELAY-031")
+def test_lossy_while_suspended(bench: Bench) -> None:
+    """A Lossy message of while a recipient is suspended does not come later, nor does the CLOSE of its session."""
+    _, (ann, bob, carol) = call(bench, 3)
+    bob.take()
+    bob.disconnect()
+    ann.write(f.data(reliable=False), lane="lossy")
+    bob.resume()
+    bob.none("CC-LINK-042", "DATA")
+    ann.write(f.close(1))
+    bob.none("CC-RELAY-031", "CLOSE")
+    carol.one("CC-RELAY-031", "CLOSE")
