@@ -21,8 +21,8 @@ demo: $(STAMP)  ## A real group call of several processes on this machine
 test: $(STAMP)  ## Run all tests
 	$(BIN)/python -m pytest -q
 
-javascript:  ## Run the tests of the JavaScript implementation; needs Node 20 or newer
-	cd reference/javascript && node --test
+javascript:  ## Check the types of the JavaScript implementation and run its tests; needs Node 20 or newer
+	cd reference/javascript && { test -d node_modules || npm ci --silent; } && npm run --silent check && node --test
 
 conformance: $(STAMP)  ## Run the conformance suite against the reference
 	$(BIN)/callchannel-conformance run --budget 50s --adapter "$(BIN)/python -m callchannel.adapter"

@@ -49,7 +49,7 @@ export class People {
         const row = make("li", { class: suspended ? "person away" : "person" }, mark(id));
         row.append(make("span", { class: "name", text: shown(id) }));
         if (own) row.append(make("span", { class: "tag", text: "you" }));
-        if (suspended) row.append(make("span", { class: "tag warn", text: "connection lost" }));
+        if (suspended) row.append(make("span", { class: "tag warn", text: "offline" }));
         return row;
     }
 

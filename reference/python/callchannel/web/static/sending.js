@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sends what the person at this page writes and chooses, and shows what becomes of it.
-import { CallError, safeName } from "./callchannel/index.js";
+import { CallError, Code, safeName } from "./callchannel/index.js";
 import { box, part } from "./dom.js";
 import { alertUser, announce } from "./notices.js";
 import { audience } from "./people.js";
@@ -180,6 +180,8 @@ export class Sending {
             if (error instanceof CallError && error.report !== undefined) {
                 entry.verdicts(error.report, how.confirm);
                 announce(`A message did not reach everybody: ${reason(error.code)}`);
+            } else if (error instanceof CallError && error.code === Code.CANCELLED) {
+                entry.waiting("taken back");
             } else {
                 entry.waiting(trouble(error), "failed");
                 announce(`A message was not sent. ${trouble(error)}`);
