@@ -45,7 +45,7 @@ def page(results: Json) -> str:
     skipped = [check for check in results["checks"] if check["result"] == "SKIP"]
     if skipped:
         rows = "".join(f"<tr><td><code>{_e(c['check'])}</code><td>{_e(c.get('message', ''))}" for c in skipped)
-        parts.append(f"<h2>Not applicable or not run</h2><table><tr><th>check<th>why{rows}</table>")
+        parts.append(f"<h2>Not applicable or not run</h2><table class=checks><tr><th>check<th>why{rows}</table>")
     return "\n".join(parts) + "\n"
 
 

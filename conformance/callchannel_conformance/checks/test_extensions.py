@@ -232,3 +232,22 @@ def test_metadata_of_fragments(bench: Bench, reliable: bool) -> None:
         far.write(part, lane=lane)
     names = [message.get("metadata", {}).get("name") for message in read_all(far.machine, receiver)]
     expect_equal(names, [None, "a.txt"], "CC-EXT-004", "the name that fragment 0 says")
+
+
+@positive("CC-EXT-003")
+@negative("CC-EXT-003")
+def test_no_room_any_more(bench: Bench) -> None:
+    """Extensions that fitted when a Lossy message was sent, and do not with the block that is made, drop it."""
+    bench.client.needs(feature="statistics")
+    far = group(bench)
+    metadata = {"name": "x" * 255, "content_type": "y" * 255, "lifetime": 60_000}
+    sender = open_sender(far, reliability="lossy", exclude=["bob"])
+    far.hold("lossy")
+    send(far, sender, bytes(2_000), metadata=metadata)
+    far.change(*[f.join(slot, "bob") for slot in range(32, 32 * 50, 32)])
+    far.take()
+    far.hold("lossy", held=False)
+    far.none("CC-EXT-003", "DATA")
+    drops = far.machine.look()["statistics"]["senders"][str(sender)]["drops"]
+    expect_equal(drops.get("no_recipients"), 1, "CC-EXT-003", "it is recorded")
+    far.goes_on("CC-EXT-003")

@@ -95,7 +95,14 @@ def test_lifetime_to_the_tick(bench: Bench) -> None:
 @negative("CC-EXT-011", "CC-EXT-009")
 @pytest.mark.parametrize(
     ("kind", "value"),
-    [(_LIFETIME, bytes(4)), (_LIFETIME, b"abc"), (_NAME, b""), (_CONTENT_TYPE, bytes(256)), (_NAME, b"\xff"), (99, b"")],
+    [
+        (_LIFETIME, bytes(4)),
+        (_LIFETIME, b"abc"),
+        (_NAME, b""),
+        (_CONTENT_TYPE, bytes(256)),
+        (_NAME, b"\xff"),
+        (99, b""),
+    ],
 )
 @pytest.mark.parametrize("fragmented", [False, True])
 def test_lossy_must_understand(bench: Bench, kind: int, value: bytes, fragmented: bool) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,11 +23,12 @@ _KINDS = ("group", "calling", "called", "relay")
 def _busy(bench: Bench, kind: str) -> Acceptor | Initiator:
     """A link on which the machine has written three DATA frames that are not acknowledged."""
     if kind == "relay":
-        _, (owner, far) = call(bench, 2)
-        far.auto_ack = False
+        _, (owner, reader) = call(bench, 2)
+        reader.auto_ack = False
         owner.write(*(f.data(sequence=sequence) for sequence in (1, 2, 3)))
-        return far
-    far = {"group": group, "calling": calling, "called": called}[kind](bench)
+        return reader
+    opened: dict[str, Callable[[Bench], Acceptor | Initiator]] = {"group": group, "calling": calling, "called": called}
+    far = opened[kind](bench)
     settle(far)
     far.auto_ack = False
     far.take()

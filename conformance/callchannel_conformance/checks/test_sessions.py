@@ -66,3 +66,40 @@ def test_close_value(bench: Bench, value: int) -> None:
     bench.advance(550)
     closed = far.machine.all_events("receiver_closed")
     expect_equal([event["code"] for event in closed], ["NONE"], "CC-SESS-051", "and ends without a fault")
+
+
+@positive("CC-SESS-054")
+@negative("CC-SESS-054")
+@pytest.mark.parametrize("first", ["close", "leave"])
+def test_close_and_leave(bench: Bench, first: str) -> None:
+    """CLOSE and LEAVE together cut a session, in either order: what is unread stays readable, nothing is written."""
+    far = group(bench)
+    receiver = received(far, f.data(b"1", confirm=True), "CC-SESS-027")
+    if first == "close":
+        far.write(f.close(1))
+        far.change(f.leave(0, "LOST"))
+    else:
+        far.change(f.leave(0, "LOST"))
+        far.write(f.close(1))
+    far.take()
+    expect_equal(len(read_all(far.machine, receiver)), 1, "CC-SESS-054", "unread messages stay readable")
+    far.none("CC-SESS-054", "RECEIPT", "CREDIT", "FAIL")
+
+
+@positive("CC-SESS-036", "CC-DELIV-060")
+@negative("CC-SESS-036")
+def test_memory_replaces_the_reason(bench: Bench) -> None:
+    """A Reliable session that is complete and holds the most is failed with MEMORY all the same (R16)."""
+    size = 1 << 20
+    limits = {"receive_memory": size, "window": size, "largest_message": size}
+    far = group(bench, bench.endpoint(limits=limits), largest_message=size)
+    receiver = received(far, f.data(bytes(16_000), session=1, channel=1), "CC-SESS-027")
+    for sequence in range(2, 41):
+        far.write(f.data(bytes(16_000), session=1, channel=1, sequence=sequence))
+    far.write(f.close(40))
+    expect(not far.machine.all_events("receiver_closed"), "CC-SESS-036", "unread messages keep it open")
+    for sequence in range(1, 27):
+        far.write(f.data(bytes(16_000), session=2, channel=2, sequence=sequence))
+    closed = far.machine.all_events("receiver_closed")
+    told = [(event["receiver"], event["code"]) for event in closed]
+    expect_equal(told, [(receiver, "MEMORY")], "CC-SESS-036", "MEMORY in place of the end that it had")

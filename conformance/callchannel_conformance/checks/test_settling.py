@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verdicts where several things meet: receipts and FAIL, partly written messages, and who is a recipient (7.3 to 7.9)."""
+"""Verdicts where several things meet: receipts and FAIL, partly written messages, who is a recipient (7.3 to 7.9)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 """Runs the self-test: defects have to die, legal variants to pass, bad adapters to get their one verdict.
 
 A defect is tried with the checks that saw it when the record was made (`data/dead_defects.json`), which takes a blink;
-only when they no longer see it, with its whole area. `record` tries each with its whole area and writes it anew.
+only when they no longer see it, with its whole area. `record` writes down what it finds.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def quick(trial: Trial, reference: str, witnesses: Sequence[str]) -> Judged:
 
 
 def anew(trial: Trial, reference: str, witnesses: Sequence[str]) -> Judged:
-    """Try a defect with its whole area, whatever saw it before; with every scripted check where that is not enough."""
-    found = quick(trial, reference, ())
+    """Try a defect that its witnesses don't see with its area, and with every scripted check where need be."""
+    found = quick(trial, reference, witnesses)
     if trial.is_defect and not found.good:
         found = judge_defect(trial, work(all_trials.order(trial, reference, areas=())))
     return found
@@ -146,7 +146,8 @@ def selftest(*, reference: str | None, mode: str, only: str, progress: Path | No
         print(f"{kind:8} {sum(found.good for found in these)} of {len(these)}")
     print(f"{time.monotonic() - started:.0f} s")
     if mode == "record":
-        _write_record(record if only else {}, judged)
+        known = {trial.name for trial in all_trials.trials()}
+        _write_record(record, judged, known)
     return Exit.CONFORMANT if judged and all(found.good for found in judged) else Exit.NONCONFORMANT
 
 
@@ -166,10 +167,17 @@ def _each(
                 yield arguments, Judged(trial, False, f"the suite itself failed: {error!r}")
 
 
-def _write_record(before: Json, judged: Sequence[Judged]) -> None:
-    """Write which defects died for which requirement, and their witnesses; the matrix shows it."""
+def _write_record(before: Json, judged: Sequence[Judged], known: set[str]) -> None:
+    """Write which of the known defects died for which requirement, and their witnesses; the matrix shows it."""
+    before = {"witnesses": {}, **before}
     names = {found.trial.name for found in judged}
-    dead = {key: set(values) - names for key, values in before.get("dead", {}).items()}
+    # What was seen with a whole area stays while the witnesses see the defect; else it is found out anew.
+    gone = {
+        found.trial.name
+        for found in judged
+        if set(found.witnesses) != set(before["witnesses"].get(found.trial.name, ()))
+    }
+    dead = {key: set(values) - gone for key, values in before.get("dead", {}).items()}
     witnesses = {key: value for key, value in before.get("witnesses", {}).items() if key not in names}
     alive = set(before.get("alive", [])) - names
     for found in judged:
@@ -183,9 +191,9 @@ def _write_record(before: Json, judged: Sequence[Judged]) -> None:
             alive.add(found.trial.name)
     content = {
         "SPDX-License-Identifier": "CC0-1.0",
-        "alive": sorted(alive),
-        "witnesses": {key: witnesses[key] for key in sorted(witnesses)},
-        "dead": {key: sorted(dead[key]) for key in sorted(dead) if dead[key]},
+        "alive": sorted(alive & known),
+        "witnesses": {key: witnesses[key] for key in sorted(witnesses) if key in known},
+        "dead": {key: sorted(dead[key] & known) for key in sorted(dead) if dead[key] & known},
     }
     RECORD.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 

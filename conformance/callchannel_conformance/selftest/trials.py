@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from callchannel_conformance.selftest import bad_adapter, wire_adapter
+from callchannel_conformance.selftest import bad_adapter, patched, wire_adapter
 from callchannel_conformance.selftest.defects import DEFECTS
 from callchannel_conformance.selftest.variants import VARIANTS
 from callchannel_conformance.selftest.worker import Order
@@ -17,12 +17,29 @@ _WIRE: Final = f"{sys.executable} -m callchannel_conformance.selftest.wire_adapt
 _BAD: Final = f"{sys.executable} -m callchannel_conformance.selftest.bad_adapter"
 
 
+PATCHED: Final = f"{sys.executable} -m callchannel.adapter"
+
+AREAS_OF_PATCHES: Final = {
+    "frames": ("codec", "validation"),
+    "sessions": ("sender", "sessions", "receiver", "receiver_states", "lossy", "peer", "relay", "roster_endpoint"),
+    "fragments": ("fragments", "lossy", "receiver", "relay_limits", "relay_delivery"),
+    "delivery": ("delivery", "recipients", "sender", "lossy", "receiver", "relay_delivery"),
+    "scheduling": ("scheduling", "relay_delivery"),
+    "link": ("link_endpoint", "link_states", "resume", "validation", "peer", "relay"),
+    "roster": ("roster_endpoint", "relay", "relay_delivery", "relay_limits", "peer"),
+    "relay": ("relay", "relay_delivery", "relay_limits"),
+    "peer": ("peer", "link_states"),
+    "limits": ("extensions", "delivery", "receiver", "lossy", "relay_limits", "resume", "validation"),
+}
+"""Where a patch of each file has to be seen."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One adapter, and what has to come of it."""
 
     kind: str
-    """`codec` (a defect of the grammar), `seeded`, `variant` or `bad`."""
+    """`codec` (a defect of the grammar), `seeded` (of behaviour), `patched` (of shipped code), `variant` or `bad`."""
     name: str
     requirements: tuple[str, ...] = ()
     """What a defect violates."""
@@ -45,6 +62,8 @@ def trials() -> Iterator[Trial]:
         yield Trial(kind="codec", name=f"codec-{name}", requirements=requirements)
     for name, defect in DEFECTS.items():
         yield Trial(kind="seeded", name=name, requirements=defect.requirements)
+    for patch in patched.load():
+        yield Trial(kind="patched", name=f"{patch.area}-{patch.name}", requirements=(patch.requirement,))
     for name in ("grammar", "reference", *VARIANTS):
         yield Trial(kind="variant", name=name)
     for kind, (verdict, among) in bad_adapter.EXPECTED.items():
@@ -59,6 +78,10 @@ def order(trial: Trial, reference: str, **more: Any) -> Order:
     if trial.kind == "seeded":
         defect = DEFECTS[trial.name]
         return Order(adapter=reference, shared=True, change=defect.change, **{"areas": defect.areas, **more})
+    if trial.kind == "patched":
+        # A patched program may crash or hang, so it has a process of its own.
+        areas = AREAS_OF_PATCHES[trial.name.split("-", 1)[0]]
+        return Order(adapter=PATCHED, shared=False, patch=trial.name, **{"areas": areas, **more})
     if trial.kind == "bad":
         adapter = f"{_BAD} {trial.name}"
         return Order(adapter=adapter, shared=False, silent=trial.name == "hang", **{"areas": ("codec",), **more})

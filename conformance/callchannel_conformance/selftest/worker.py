@@ -8,16 +8,19 @@ The adapter of the reference is started once for all trials; a seeded defect is 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from callchannel_conformance import client, matrix, plugin
 from callchannel_conformance.process import Channel, open_channel
-from callchannel_conformance.selftest import proxy
+from callchannel_conformance.selftest import patched, proxy
 
 Json = dict[str, Any]
 
@@ -81,6 +84,8 @@ class Order:
     change: proxy.Change | None = None
     first: tuple[str, Json] | None = None
     """An op for the adapter before all others, with its members."""
+    patch: str = ""
+    """Name of a patch, behind its area and a hyphen: the adapter's package is changed by it."""
     areas: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     until: int = 0
@@ -96,6 +101,16 @@ def place(check: str) -> str:
     """The path and name by which pytest knows a check, such as `sender/close_last`."""
     area, name = check.split("/", 1)
     return f"{matrix.CHECKS / f'test_{area}.py'}::test_{name}"
+
+
+def _planted(order: Order, folder: str) -> str:
+    """The path for an adapter `python -m package.module` whose package has a patch. Raises `PatchError`."""
+    package = order.adapter.split()[-1].split(".", 1)[0]
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        raise patched.PatchError(f"package {package} is not there to be patched; install it beside the suite")
+    patch = next(patch for patch in patched.load() if f"{patch.area}-{patch.name}" == order.patch)
+    return str(patched.plant(patch, Path(found.origin).parent, Path(folder)))
 
 
 class Worker:
@@ -129,6 +144,14 @@ class Worker:
     def _client(self, order: Order) -> Iterator[client.Client]:
         before = client.OTHER_REPLIES
         used: client.Client
+        if order.patch:
+            with tempfile.TemporaryDirectory() as folder:
+                used = client.Client(order.adapter, environment={"PYTHONPATH": _planted(order, folder)})
+                try:
+                    yield used
+                finally:
+                    used.close()
+            return
         if order.shared:
             channel = self._channels.get(order.adapter)
             if channel is None:

@@ -19,8 +19,8 @@ from callchannel.aio.transport import HIGH_WATER
 from callchannel.cli.output import Output
 from callchannel.core.limits import RELIABLE_PACKET, Limits
 from callchannel.demo.stage import StageFailed
-from callchannel.webrtc.guard import FLIGHT, HELD
 from callchannel.signalling.tokens import issue_token
+from callchannel.webrtc.guard import FLIGHT, HELD
 from faults.namespaces import command
 from faults.network import BOTH
 from faults.raw_peers import MESSAGE, RawPeer

@@ -10,7 +10,7 @@ writes("no-confirm", "CC-DELIV-012", "delivery", fields("DATA", flags=flag("CONF
 writes(
     "always-confirm",
     "CC-DELIV-012",
-    ("delivery", "verdicts"),
+    ("delivery", "recipients"),
     fields("DATA", lambda d: "RELIABLE" in d["flags"], flags=flag("CONFIRM", True)),
 )
 writes("receipt-high", "CC-DELIV-042", "delivery", fields("RECEIPT", value=lambda n: n + 1))

@@ -79,7 +79,7 @@ def _report(**changes: Any) -> Any:
 event(
     "report-forgets-one",
     "CC-DELIV-007 CC-DELIV-039",
-    ("verdicts", "delivery"),
+    ("recipients", "delivery"),
     "message_failed",
     _report(unknown=lambda report: report["unknown"][:-1]),
 )
@@ -231,7 +231,7 @@ writes(
 writes(
     "confirm-in-the-first-alone",
     "CC-DELIV-012 CC-FRAME-024",
-    ("verdicts", "fragments"),
+    ("recipients", "fragments"),
     fields("DATA", lambda d: is_part(d) and d["fragment"]["index"] > 0, flags=flag("CONFIRM", False)),
 )
 
