@@ -1,27 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mechanical mutants of the core: `python -m simulator.mutants --count 300`.
+"""Mechanical mutants of the core: `python -m simulator.mutants --count 320`.
 
-They are drawn with a fixed seed from all places where an operator, a constant, a condition or a statement can change.
-Each runs in a process of its own until a plan shows it. What survives is written to a file, to be classed by hand:
-equivalent, legal, unobservable from outside, or a hole that is then closed.
+All places where an operator, a constant, a condition or a statement can change give one mutant each, or several. Which
+of them are tried is decided by a hash of what they are and a fixed seed, so that the choice stays when other code
+changes. Each runs in a process of its own until a plan shows it.
+
+What survives is classed by hand in `mutants.toml`: equivalent, legal, unobservable, or, while it is being closed, hole.
+Classes are kept by module, function and changed text. One whose mutant is no longer there fails loudly: `--check`.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import hashlib
 import json
-import random
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from simulator import calls
 from simulator.patching import Search, source_of, try_all
 
+CLASSES_FILE = Path(__file__).with_suffix(".toml")
+CLASSES = ("equivalent", "legal", "unobservable", "hole")
+SEED = "1"
+
 _NAMES = (
-    "composing counting endpoint flow fragments link lobby lossy_receiver outgoing receiver receivers recipients "
+    "composing counting endpoint flow fragments link lobby lossy_receiver outgoing plain receiver receivers recipients "
     "reliable_receiver replay roster scheduling sender senders timers verdicts relay.broadcasting relay.custody "
     "relay.downlink relay.lossy relay.membership relay.outbox relay.owned relay.owned_lossy relay.port relay.receipts "
     "relay.relay relay.route relay.session relay.turns relay.uplink"
@@ -36,6 +46,8 @@ _COMPARE: dict[type[ast.cmpop], str] = {
     ast.NotEq: "==",
     ast.Is: "is not",
     ast.IsNot: "is",
+    ast.In: "not in",
+    ast.NotIn: "in",
 }
 _ARITHMETIC: dict[type[ast.operator], str] = {
     ast.Add: "-",
@@ -62,13 +74,13 @@ _UNWATCHED = (
 class Mutant(NamedTuple):
     """One change of one place."""
 
+    key: str
+    """Module, function, kind, old and new text, and which of its like it is in that function: what it is called."""
     module: str
     line: int
-    kind: str
-    old: str
-    new: str
     start: int
     end: int
+    new: str
 
 
 def _offsets(text: str) -> list[int]:
@@ -78,23 +90,33 @@ def _offsets(text: str) -> list[int]:
     return found
 
 
-def mutants(module: str) -> Iterator[Mutant]:
+def _functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Functions with their qualified names, outer ones first."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.ClassDef):
+            yield from _functions(node, f"{prefix}{node.name}.")
+        elif isinstance(node, ast.FunctionDef):
+            yield f"{prefix}{node.name}", node
+
+
+def mutants_of(module: str) -> Iterator[Mutant]:
     """All mutants of a module."""
     text = source_of(f"callchannel.core.{module}")
     offsets = _offsets(text)
     lines = text.splitlines()
-    for function in ast.walk(ast.parse(text)):
-        if not isinstance(function, ast.FunctionDef):
-            continue
+    for name, function in _functions(ast.parse(text)):
+        seen: Counter[str] = Counter()
         for node in (inner for statement in function.body for inner in ast.walk(statement)):
             for place, kind, new in _changes(node):
                 if any(word in lines[place.lineno - 1] for word in _UNWATCHED):
                     continue
-                assert place.end_lineno is not None
-                assert place.end_col_offset is not None
+                assert place.end_lineno is not None and place.end_col_offset is not None
                 start = offsets[place.lineno - 1] + place.col_offset
                 end = offsets[place.end_lineno - 1] + place.end_col_offset
-                yield Mutant(module, place.lineno, kind, text[start:end], new, start, end)
+                old = " ".join(text[start:end].split())
+                key = f"{module} {name} {kind}: {old} -> {new}"
+                seen[key] += 1
+                yield Mutant(f"{key} #{seen[key]}", module, place.lineno, start, end, new)
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str, str]]:
@@ -126,10 +148,20 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str, str]]:
         yield node, "statement", "pass"
 
 
-def draw(count: int, seed: int) -> list[Mutant]:
-    """So many, the same for the same seed and code; each module in proportion to its places."""
-    every = list(dict.fromkeys(mutant for module in MODULES for mutant in mutants(module)))
-    return random.Random(seed).sample(every, min(count, len(every)))
+@cache
+def every() -> tuple[Mutant, ...]:
+    """All mutants there are, those first that are tried first."""
+
+    def rank(mutant: Mutant) -> bytes:
+        return hashlib.sha256(f"{SEED} {mutant.key}".encode()).digest()
+
+    found = {mutant.key: mutant for module in MODULES for mutant in mutants_of(module)}
+    return tuple(sorted(found.values(), key=rank))
+
+
+def draw(count: int) -> list[Mutant]:
+    """So many of them."""
+    return list(every()[:count])
 
 
 def text_of(mutant: Mutant) -> dict[str, str]:
@@ -139,34 +171,92 @@ def text_of(mutant: Mutant) -> dict[str, str]:
     return {name: text[: mutant.start] + mutant.new + text[mutant.end :]}
 
 
+# --- classes -------------------------------------------------------------------------------------------------------
+
+
+def classes() -> dict[str, tuple[str, str]]:
+    """By key: the class of a survivor, and why."""
+    if not CLASSES_FILE.exists():
+        return {}
+    entries = tomllib.loads(CLASSES_FILE.read_text())["survivor"]
+    return {entry["mutant"]: (entry["class"], entry["why"]) for entry in entries}
+
+
+def check() -> list[str]:
+    """What is wrong with the classes."""
+    there = {mutant.key for mutant in every()}
+    wrong: list[str] = []
+    for key, (kind, why) in classes().items():
+        if kind not in CLASSES or not why:
+            wrong.append(f"{key}: class {kind!r}, {why!r}")
+        if key not in there:
+            wrong.append(f"{key}: there is no such mutant any more; take its entry out, and try the new ones")
+    return wrong
+
+
+def _toml(key: str) -> str:
+    return f'\n[[survivor]]\nmutant = {json.dumps(key)}\nclass = ""\nwhy = ""\n'
+
+
+def _search(mutant: Mutant, by_function: dict[str, list[str]], budget: int) -> Search:
+    """The plans that call a mutant's function: kept ones, then generated ones."""
+    plans = by_function.get(" ".join(mutant.key.split(" ")[:2]), [])
+    kept = [plan for plan in plans if not plan.isdigit()]
+    generated = [plan for plan in plans if plan.isdigit()]
+    return Search(budget=0, kept=kept + generated[:budget])
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """The command. Exit code 0, whatever survives: that is for people to class."""
+    """The command. Exit code 0: every survivor has its class; 1: one has none; 2: a class is for no mutant."""
     parser = argparse.ArgumentParser(prog="python -m simulator.mutants", description=__doc__)
-    parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--budget", type=int, default=200, help="plans for each mutant (200)")
+    parser.add_argument("--count", type=int, default=320, help="how many (320)")
+    parser.add_argument("--skip", type=int, default=0, help="leave out the first so many of them")
+    parser.add_argument("--budget", type=int, default=100, help="generated plans for each, after the kept ones (100)")
+    parser.add_argument("--seeds", type=int, default=600, help="generated plans from which these are taken (600)")
+    parser.add_argument("--index", type=Path, default=Path("/tmp/callchannel-calls.json"), help="what plans call")
+    parser.add_argument("--survivors", action="store_true", help="only those that are classed")
+    parser.add_argument("--unclassed", type=Path, default=None, help="write survivors without a class to a file")
+    parser.add_argument("--only", default="", help="mutants whose key has this in it")
     parser.add_argument("--workers", type=int, default=None)
-    parser.add_argument("--survivors", type=Path, default=Path("mutants.json"), help="where those that survive go")
+    parser.add_argument("--check", action="store_true", help="run nothing: is every class for a mutant that there is?")
     options = parser.parse_args(arguments)
-    chosen = draw(options.count, options.seed)
-    jobs = [(str(number), text_of(mutant), Search(budget=options.budget)) for number, mutant in enumerate(chosen)]
+    wrong = check()
+    for line in wrong:
+        print(f"WRONG {line}")
+    if options.check or wrong:
+        return 2 if wrong else 0
+    classed = classes()
+    chosen = [mutant for mutant in draw(options.count)[options.skip :] if options.only in mutant.key]
+    if options.survivors:
+        chosen = [mutant for mutant in chosen if mutant.key in classed]
+    by_function: dict[str, list[str]] = {}
+    for plan, functions in calls.index(options.seeds, options.index, workers=options.workers).items():
+        for function in functions:
+            by_function.setdefault(function, []).append(plan)
+    jobs = [(mutant.key, text_of(mutant), _search(mutant, by_function, options.budget)) for mutant in chosen]
     killed: Counter[str] = Counter()
     total: Counter[str] = Counter()
-    survivors: list[dict[str, object]] = []
-    for name, result in try_all(jobs, workers=options.workers):
-        mutant = chosen[int(name)]
-        total[mutant.module] += 1
+    kinds: Counter[str] = Counter()
+    unclassed: list[str] = []
+    for key, result in try_all(jobs, workers=options.workers):
+        module = key.split(" ")[0]
+        total[module] += 1
         if result["rule"] is not None:
-            killed[mutant.module] += 1
-        else:
-            survivors.append({**mutant._asdict(), "class": ""})
-            place = f"{mutant.module}:{mutant.line}"
-            print(f"survives  {place}  {mutant.kind}: {mutant.old!r} -> {mutant.new!r}", flush=True)
+            killed[module] += 1
+            if key in classed:
+                print(f"killed by {result['name']} ({result['rule']}), although it is classed: {key}", flush=True)
+            continue
+        kind = classed[key][0] if key in classed else ""
+        kinds[kind or "without a class"] += 1
+        if not kind:
+            print(f"SURVIVES {key}", flush=True)
+            unclassed.append(key)
+            if options.unclassed is not None:
+                options.unclassed.write_text("".join(map(_toml, unclassed)))
     for module in sorted(total):
         print(f"{module:24} {killed[module]:4} of {total[module]:4}")
-    print(f"{sum(killed.values())} of {sum(total.values())} killed")
-    options.survivors.write_text(json.dumps(survivors, indent=1))
-    return 0
+    print(f"{sum(killed.values())} of {sum(total.values())} killed; survivors: {dict(kinds)}")
+    return 1 if unclassed else 0
 
 
 if __name__ == "__main__":

@@ -328,12 +328,13 @@ class Operations:
             return
         if node.is_hub:
             node = self.world.nodes[0]
-        how = step.get("how", "closed")
-        for cable in self.cables_of(node):
+        how, cables = step.get("how", "closed"), self.cables_of(node)
+        for cable in cables[-1:] if step.get("newest") else cables:
             cable.troubled = True
-            if how in ("up", "both") and cable.held[0] is None:
+            cable.lossy_passes = how == "late"
+            if how in ("up", "both", "late") and cable.held[0] is None:
                 cable.held[0] = []
-            if how in ("down", "both") and cable.held[1] is None:
+            if how in ("down", "both", "late") and cable.held[1] is None:
                 cable.held[1] = []
             if how == "block":
                 cable.blocked = True
@@ -373,17 +374,20 @@ class Operations:
         """A new transport whose reliable lane is silent in one direction; `down` not set: another one overtakes it."""
         node = self._node(step)
         world = self.world
-        if node is None or node.is_hub or node.machine.state.value == "CONNECTING":
+        if node is None or node.is_hub:
             return
-        before = node.cable
-        world.connect(node)
-        late = node.cable
+        if node.machine.state.value == "CONNECTING":
+            before, late = None, node.cable
+        else:
+            before = node.cable
+            world.connect(node)
+            late = node.cable
         if late is None or late is before:
             return
         late.troubled = True
         late.held[1 if step.get("down") else 0] = []
         late.lossy_passes = True
-        if not step.get("down"):
+        if not step.get("down") and before is not None:
             world.connect(node)
         world.network.at(world.now + step["ms"] * MS, lambda: world.network.release(late))
 

@@ -115,8 +115,10 @@ class PacketJudge:
         if end and frame.reason == RESUME_UNKNOWN and inc.present and hello is not None and hello.token == link.token:
             if inc.hub is self.world.hub_record:
                 raise Violation("CC-LINK-018", f"the relay does not know the living link of {inc}")
-        if end and frame.reason == RESUME_STALE and hello is not None and hello.attempt > link.taken:
-            raise Violation("CC-LINK-017", f"attempt {hello.attempt} of {inc} is called stale after {link.taken}")
+        if end and frame.reason == RESUME_STALE and hello is not None:
+            others = [other.attempt for number, other in link.hellos.items() if number != cable.number]
+            if hello.attempt > max(others, default=0):
+                raise Violation("CC-LINK-017", f"attempt {hello.attempt} of {inc} is called stale after {others}")
 
     # --- frames --------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
@@ -121,7 +120,7 @@ class Search:
     first: int = 0
     """The seed of the first."""
     kept: list[str] | None = None
-    """Names of kept plans that are run before, in this order; None: all of them."""
+    """Plans that are run before, in this order: names of kept ones, or seeds; None: all kept ones."""
     shrink: bool = False
     """Whether the plan that shows the change is to be made small and returned."""
     seconds: float = 300
@@ -193,10 +192,9 @@ def search(job: dict[str, Any]) -> dict[str, Any]:
 
     signal.signal(signal.SIGVTALRM, _alarm)
     names = job["kept"]
-    paths = sorted(PLANS.glob("*.json")) if names is None else [PLANS / f"{name}.json" for name in names]
-    seeds = range(job["first"], job["first"] + job["budget"])
-    plans = chain(((path.stem, load(path)) for path in paths), ((str(seed), generate.plan(seed)) for seed in seeds))
-    for name, plan in plans:
+    chosen = [path.stem for path in sorted(PLANS.glob("*.json"))] if names is None else names
+    for name in [*chosen, *map(str, range(job["first"], job["first"] + job["budget"]))]:
+        plan = generate.plan(int(name)) if name.isdigit() else load(PLANS / f"{name}.json")
         rule, text = _limited(run, plan)
         if rule is None:
             continue

@@ -20,9 +20,10 @@ SIZES = (0, 5, 40, 700, 1_200, 3_000, 9_000, 20_000, 40_000, 70_000, 150_000)
 """Payload sizes that a step chooses from; Lossy ones are held to 65,536."""
 WAITS = (1, 4, 15, 30, 60, 120, 300, 700, 1_500, 2_600, 5_200, 9_000, 16_500, 130_000)
 """Milliseconds that a `wait` chooses from."""
-CUTS = ("closed", "near", "far", "up", "down", "both", "block")
+CUTS = ("closed", "near", "far", "up", "down", "both", "block", "late")
 """`closed`: both ends are told. `near`, `far`: only the endpoint, only the other side is told; nothing passes. `up`,
-`down`, `both`: packets of a direction stop, and nobody is told. `block`: neither end takes packets to write."""
+`down`, `both`: packets of a direction stop, and nobody is told. `block`: neither end takes packets to write. `late`:
+the reliable lane stops in both directions, the lossy one does not."""
 PAST = (False,) * 15 + (True,)
 """Whether a sender, or a stream, is meant that has ended, if there is one."""
 CONFIRMS = ("accepted", "accepted", "delivered")
@@ -69,7 +70,7 @@ OPERATIONS: dict[str, dict[str, tuple[Any, ...] | int]] = {
     "leave": {"who": 64},
     "kill": {"who": 64, "silent": (False, True)},
     "kick": {"who": 64},
-    "cut": {"who": 64, "how": CUTS},
+    "cut": {"who": 64, "how": CUTS, "newest": (False, False, True)},
     "heal": {"who": 64},
     "connect": {"who": 64, "lossy": (True, True, False)},
     "overtake": {"who": 64, "ms": WAITS[3:7], "down": (False, False, True)},

@@ -31,7 +31,6 @@ OUT_OF_REACH: dict[str, str] = {
     "R83 R84 R85: OPEN LINGER DETACHED DEAD": "a relay writes CLOSE before it gives the slot again, and that is later "
     "than the end of a tombstone",
     "R54 R60 R62: DRAINING": "half a second after CLOSE nothing of a session is on its way any more",
-    "R54: DEAD": "half a second after CLOSE nothing of a session is on its way any more",
     "R53: NONE": "a session that is forgotten has been over for longer than any packet is on its way",
     "R56: NONE DETACHED": "what makes a message one to be given up came before, and opened the receiver",
     "R56: DRAINING DEAD": "whatever comes for a session that has ended is dropped for that reason first",
@@ -47,6 +46,7 @@ OUT_OF_REACH: dict[str, str] = {
     "L25 L29 L30 L31 L32 L33: DEAD": "a dead link has no transport of its own: row L34",
     "L37: CONNECTING ACTIVE SUSPENDED RESUMING DEAD": "an endpoint has no reason of its own but leaving",
     "L38: DEAD": "a relay forgets a dead link",
+    "L41: DEAD": "the senders of a dead link hold nothing: row L40",
     "L39 L42": "there is no sender before the snapshot",
     "L44: ACTIVE SUSPENDED RESUMING": "WELCOME and the snapshot of so few endpoints come in one packet",
     # --- what takes more than a plan has -----------------------------------------------------------------------------

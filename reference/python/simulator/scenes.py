@@ -33,14 +33,18 @@ def _wait(ms: int) -> Step:
 def _stale_attempt(source: random.Random, a: int, b: int, c: int) -> list[Step]:
     """HELLO of an attempt comes when a later one was taken and its transport is lost."""
     ms = source.choice((30, 60, 120))
-    return [_on(a, "overtake", ms=ms), _wait(15), _on(a, "cut", how=source.choice(("closed", "far"))), _wait(ms)]
+    cut = _on(a, "cut", how=source.choice(("closed", "far", "far")), newest=True)
+    return [_on(a, "overtake", ms=ms, down=False), _wait(15), cut, _wait(ms)]
 
 
 def _data_before_welcome(source: random.Random, a: int, b: int, c: int) -> list[Step]:
     """Lossy data overtakes WELCOME."""
+    late = [_on(a, "overtake", ms=60, down=True)]
+    if source.random() < 0.5:
+        late = [{"do": "join", "eager": False}, _on(-1, "overtake", ms=60, down=True)]
     return [
         _open(b, lossy=True),
-        _on(a, "overtake", ms=60, down=True),
+        *late,
         _wait(15),
         _send(b, 40, 5),
         _wait(30),
@@ -70,7 +74,9 @@ def _leaves_while_resuming(source: random.Random, a: int, b: int, c: int) -> lis
         _on(a, "cut", how="down"),
         _send(a, 700),
         _on(a, "leave"),
+        *([_on(a, "cut", how="closed"), _on(a, "leave")] if source.random() < 0.3 else []),
         _on(a, "connect"),
+        _on(a, "leave"),
         _on(a, "cut", how="both"),
         _wait(2_600),
     ]
@@ -79,7 +85,9 @@ def _leaves_while_resuming(source: random.Random, a: int, b: int, c: int) -> lis
 def _bitrate(source: random.Random, a: int, b: int, c: int) -> list[Step]:
     """Lossy messages that wait for their bitrate are taken back, or their recipients go."""
     mask = 1 << b if source.random() < 0.5 else 255
-    steps = [_open(a, lossy=True, bitrate=400_000, mode="to", mask=mask), _send(a, 60_000, source.choice((1, 2)))]
+    lifetime = source.choice((0, 0, 40))
+    steps = [_open(a, lossy=True, bitrate=400_000, mode="to", mask=mask)]
+    steps.append(_send(a, 30_000, source.choice((1, 2)), lifetime=lifetime))
     steps.append(_wait(source.choice((30, 60))))
     if source.random() < 0.3:
         steps.append(_on(a, "close", sender=-1))
@@ -113,6 +121,8 @@ def _slot_again(source: random.Random, a: int, b: int, c: int) -> list[Step]:
 def _late_lossy(source: random.Random, a: int, b: int, c: int) -> list[Step]:
     """A newer Lossy session, while packets of the older one are late, or unread."""
     steps = [_on(b, "pause")] if source.random() < 0.6 else []
+    if source.random() < 0.3:
+        steps.append(_on(b, "cut", how="late"))
     steps += [_open(a, lossy=True, channel=7), _send(a, source.choice((40, 3_000)), source.choice((1, 5)))]
     if source.random() < 0.4:
         steps.append(_wait(source.choice((4, 120, 2_600))))
@@ -170,6 +180,34 @@ def _memory(source: random.Random, a: int, b: int, c: int) -> list[Step]:
     return [*steps, _wait(120), _open(a), _send(a, 20_000, 5), _wait(120)]
 
 
+def _overrun(source: random.Random, a: int, b: int, c: int) -> list[Step]:
+    """A recipient is failed, because it does not read or is away; what becomes of its session then."""
+    steps = [_open(a, confirm=source.choice(("accepted", "delivered"))), _send(a, 5)]
+    if source.random() < 0.5:
+        steps += [_on(b, "pause"), _send(a, 40_000, 5), _wait(1_500)]
+    else:
+        steps += [_wait(source.choice((60, 2_600)))]
+        if source.random() < 0.4:
+            steps += [_on(b, "close_receiver", receiver=-1, read=0)]
+        steps += [_on(b, "cut", how="far"), _send(a, 40_000, 5), _wait(1_500), _on(b, "connect"), _wait(60)]
+    ends = ([_on(a, "leave")], [_on(a, "close", sender=-1)], [_on(b, "close_receiver", receiver=-1, read=1)], [])
+    return [*steps, *source.choice(ends), _wait(60)]
+
+
+def _peer_closes(source: random.Random, a: int, b: int, c: int) -> list[Step]:
+    """A reader fails the session while the ACK of what it has read is not due."""
+    steps = [_open(a), _send(a, 5), _wait(60), _on(b, "pause"), _send(a, source.choice((5, 40_000)), 2), _wait(15)]
+    steps += [_on(b, "close_receiver", receiver=-1, read=1), _wait(4), _send(a, 5, past=True)]
+    return [*steps, {"do": "write", "who": a, "sender": -1, "size": 5, "count": 1, "past": True}]
+
+
+def _named_gone(source: random.Random, a: int, b: int, c: int) -> list[Step]:
+    """The only recipient of messages that wait leaves."""
+    steps = [_on(b, "pause"), _open(a, mode="to", mask=1 << b), _send(a, 40_000, 3), _wait(60)]
+    steps += [_on(a, "close", sender=-1)] if source.random() < 0.6 else []
+    return [*steps, _on(b, source.choice(("kick", "leave", "kill"))), _wait(60)]
+
+
 def _dead(source: random.Random, a: int, b: int, c: int) -> list[Step]:
     """A link has ended; its application goes on for a while."""
     steps = [_open(a, lossy=source.random() < 0.5), _send(a, 40), _on(a, source.choice(("kick", "leave"))), _wait(30)]
@@ -192,6 +230,9 @@ SCENES: dict[str, tuple[Scene, bool]] = {
     "many sessions": (_many_sessions, True),
     "memory": (_memory, False),
     "dead": (_dead, True),
+    "overrun": (_overrun, True),
+    "peer closes": (_peer_closes, True),
+    "named gone": (_named_gone, False),
 }
 """By name: the scene, and whether it makes sense without a relay."""
 
@@ -201,6 +242,8 @@ LIMITS: dict[str, dict[str, int]] = {
     "slot again": {"resume_window": 20_000_000},
     "newer first": {"idle_close": 1_500_000},
     "late lossy": {"idle_close": 1_500_000},
+    "overrun": {"idle_close": 1_500_000, "stall_time": 1_000_000},
+    "peer closes": {"ack_delay": 25_000, "ack_frames": 16},
 }
 """What a scene needs."""
 

@@ -31,7 +31,8 @@ from simulator.shrink import shrink
 from simulator.tables import cells, events
 
 _BATCH = 25
-_COVER_EVERY = 4
+COVER_EVERY = 4
+"""The cells of so many plans are counted: one of so many."""
 
 
 @dataclass
@@ -90,13 +91,13 @@ def counts(plan: Plan, packets: int) -> bool:
     return plan.endpoints >= 3 and len(plan.steps) >= 20 and packets >= 50 and plan.faults >= 3
 
 
-def batch(first: int, count: int = _BATCH) -> Totals:
-    """Run the plans of some seeds."""
+def batch(first: int, count: int = _BATCH, cover: int = COVER_EVERY) -> Totals:
+    """Run the plans of some seeds; the cells of every `cover`-th are counted."""
     totals = Totals()
     begun = time.process_time()
     for seed in range(first, first + count):
         plan = make_plan(seed)
-        if seed % _COVER_EVERY:
+        if seed % cover:
             result = run(plan)
         else:
             with Coverage(Hits()) as hits:
@@ -135,6 +136,7 @@ def soak(
     seconds: float | None = None,
     plans: int | None = None,
     first: int = 0,
+    cover: int = COVER_EVERY,
     workers: int | None = None,
     quiet: bool = False,
 ) -> Totals:
@@ -147,7 +149,7 @@ def soak(
         source = _batches(totals, begun, seconds, plans)
         while True:
             while len(running) < 2 * workers and (job := next(source, None)) is not None:
-                running.append(pool.apply_async(batch, job))
+                running.append(pool.apply_async(batch, (*job, cover)))
             if not running:
                 break
             totals.add(running.pop(0).get())
@@ -251,13 +253,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--for", "--seconds", dest="seconds", type=float, default=None, help="seconds (30)")
     parser.add_argument("--plans", type=int, default=None, help="so many plans, whatever time they take")
     parser.add_argument("--first", type=int, default=None, help="the first seed; by default a new one each time")
+    parser.add_argument("--cover", type=int, default=COVER_EVERY, help=f"cells of every n-th plan ({COVER_EVERY})")
     parser.add_argument("--workers", type=int, default=None, help="processes (one for each core)")
     parser.add_argument("--keep", type=Path, default=PLANS, help="where small plans of failures go")
     parser.add_argument("--json", type=Path, default=None, help="write all numbers to a file, too")
     options = parser.parse_args(arguments)
     first = options.first if options.first is not None else int(time.time()) * 1_000
     seconds = options.seconds if options.seconds is not None or options.plans is not None else 30.0
-    totals = soak(seconds=seconds, plans=options.plans, first=first, workers=options.workers)
+    totals = soak(seconds=seconds, plans=options.plans, first=first, cover=options.cover, workers=options.workers)
     print(report(totals))
     if options.json is not None:
         options.json.write_text(json.dumps(totals.as_json(), indent=1) + "\n")

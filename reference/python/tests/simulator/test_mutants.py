@@ -1,14 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mechanical mutants: the same ones each time, and all of them code."""
+"""Mechanical mutants: the same ones each time, all of them code, and classes that belong to mutants there are."""
 
 from __future__ import annotations
 
-from simulator import mutants
+from pathlib import Path
+
+import pytest
+
+from simulator import mutants, patching
 
 
 def test_mutants_are_the_same_each_time_and_compile() -> None:
-    drawn = mutants.draw(40, 1)
-    assert drawn == mutants.draw(40, 1)
+    drawn = mutants.draw(60)
+    assert [mutant.key for mutant in drawn] == [mutant.key for mutant in mutants.draw(61)[:60]]
     for mutant in drawn:
-        for text in mutants.text_of(mutant).values():
+        for name, text in mutants.text_of(mutant).items():
             compile(text, mutant.module, "exec")
+            assert text != patching.source_of(name)
+
+
+def test_there_are_mutants_of_every_module() -> None:
+    assert {mutant.module for mutant in mutants.every()} == set(mutants.MODULES)
+    assert len({mutant.key for mutant in mutants.every()}) == len(mutants.every()) > 2_000
+
+
+def test_every_class_is_for_a_mutant_that_there_is() -> None:
+    assert mutants.check() == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ('mutant = "flow No.such comparison: a < b -> (a <= b) #1"\nclass = "legal"\nwhy = "x"', "no such mutant"),
+        ('mutant = "KEY"\nclass = "harmless"\nwhy = "x"', "class 'harmless'"),
+        ('mutant = "KEY"\nclass = "legal"\nwhy = ""', "class 'legal', ''"),
+    ],
+)
+def test_a_class_that_is_wrong_is_loud(
+    entry: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mutants.toml"
+    path.write_text("[[survivor]]\n" + entry.replace("KEY", mutants.draw(1)[0].key.replace('"', '\\"')))
+    monkeypatch.setattr(mutants, "CLASSES_FILE", path)
+    assert mutants.main(["--check"]) == 2
+    assert fault in capsys.readouterr().out
