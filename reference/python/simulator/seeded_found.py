@@ -46,8 +46,8 @@ DEFECTS: tuple[Defect, ...] = (
         "found",
         "CC-LINK-035",
         "link",
-        "if (was_full or self._parked) and not self.counting.is_full:",
-        "if was_full and not self.counting.is_full:",
+        "        was_full = self._parked or counting.is_full\n",
+        "        was_full = counting.is_full\n",
         plan="s6-parked-after-resume",
     ),
     one(

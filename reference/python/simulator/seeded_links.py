@@ -56,9 +56,11 @@ DEFECTS: tuple[Defect, ...] = (
         "why",
         "CC-SESS-041",
         "receivers",
-        "other.channel == channel and isinstance(other, LossyReceiver):\n                    other.newer_session()",
-        "other.channel == channel:\n                    other.newer_session() if isinstance(other, LossyReceiver) "
-        "else other.finish(ErrorCode.NONE)",
+        "            if older is not None:\n                older.newer_session()\n",
+        "            if older is not None:\n                older.newer_session()\n"
+        "            for other in list(self._of_slot[session.slot].values()):\n"
+        "                if other is not session and other.channel == channel and isinstance(other, ReliableReceiver):\n"
+        "                    other.finish(ErrorCode.NONE)\n",
     ),
     one(
         "idle-close-in-mid-message",

@@ -81,8 +81,8 @@ def _reliable_data(hits: Hits, method: Method, receivers: Any, frame: Any, now: 
     return result
 
 
-def _plain_run(hits: Hits, method: Method, receivers: Any, packet: bytes, offset: int, now: int) -> Any:
-    count, end = method(receivers, packet, offset, now)
+def _plain(hits: Hits, method: Method, endpoint: Any, link: Any, packet: bytes, offset: int, now: int) -> Any:
+    count, end = method(endpoint, link, packet, offset, now)
     at = offset
     while at < end:
         flags, length = packet[at + 1], int.from_bytes(packet[at + 2 : at + 4], "big")
@@ -307,7 +307,7 @@ def _close_receiver(hits: Hits, method: Method, endpoint: Any, receiver: int, no
 
 WATCHES: tuple[tuple[type, str, Watch], ...] = (
     (Receivers, "data", _data),
-    (Receivers, "plain_run", _plain_run),
+    (Endpoint, "link_received_plain", _plain),
     (LossyReceiver, "data", _lossy_data),
     (ReliableReceiver, "shed_memory", _reliable_shed),
     (LossyReceiver, "_shed_unread", _lossy_shed),
