@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from typing import Final
 
@@ -66,7 +67,11 @@ async def perform(names: Sequence[str], options: Options, output: Output) -> int
     for name in names:
         output.line(output.style(f"{name}: {SCENARIOS[name].what}", "bold"))
         began = time.monotonic()
-        result = await SCENARIOS[name].run(options, output)
+        try:
+            result = await SCENARIOS[name].run(options, output)
+        except Exception as exc:  # the others go on: a long run is not to be lost
+            traceback.print_exc()
+            result = Result(scenario=name, faults=[f"the scenario itself failed: {exc!r}"])
         result.seconds = round(time.monotonic() - began, 1)
         results.append(result)
         output.event("scenario", ok=not result.faults, **dataclasses.asdict(result))

@@ -29,8 +29,9 @@ KINDS: Final = {
 """The kinds of cuts, and the directions in which packets stop."""
 
 FILE: Final = 100_000_000
-QUICK_FILE: Final = 12_000_000
+QUICK_FILE: Final = 8_000_000
 INTERVAL: Final = 0.1
+QUICK_INTERVAL: Final = 0.3
 """Seconds between two texts, and between two ticks, of each flow."""
 
 SETTINGS: Final = {
@@ -79,6 +80,7 @@ class Cutting:
     def __init__(self, stage: Faults, options: Options, *, size: int | None = None) -> None:
         self.stage = stage
         self.count = len(KINDS) if options.quick else options.cuts
+        self.interval = QUICK_INTERVAL if options.quick else INTERVAL
         self.size = size or (QUICK_FILE if options.quick else FILE)
         self.cuts: list[Cut] = []
         self._random = random.Random(4)
@@ -87,7 +89,7 @@ class Cutting:
         """Do everything; returns the cuts."""
         stage = self.stage
         file = stage.make_file(stage.names[0], stage.names[1:], self.size)
-        flows = stage.start_flows(INTERVAL)
+        flows = stage.start_flows(self.interval)
         sending = asyncio.create_task(stage.send_file(file))
         rounds = -(-self.count // len(stage.names))
         step = self.size // (rounds + 1)
@@ -157,11 +159,12 @@ def _judge(stage: Faults, cuts: list[Cut], options: Options, result: Result) -> 
                 f"about {silence}, and up to {drain:g} to close; at once" if directions else "at once; at once",
             )
     for name in stage.names:
-        marks = [report["report"] for who, report, _ in stage.notes if who == name]
+        marks = stage.link_events(name)
         own = sum(cut.who == name for cut in cuts)
         result.row(
             f"what {name}'s application was told of its link",
-            f"{marks.count('suspended')} Suspended, {marks.count('resumed')} Resumed, nothing else",
+            f"{marks.count('suspended')} Suspended, {marks.count('resumed')} Resumed, "
+            f"{sum(mark not in ('suspended', 'resumed') for mark in marks)} else",
             f"{own} each, alternating",
             marks == ["suspended", "resumed"] * own,
         )

@@ -64,7 +64,7 @@ async def _within(spaces: dict[str, Namespace], netem: bool, options: Options, o
         stage.limits = dict(cuts.LIMITS)
         stage.prefixes = {name: space.prefix for name, space in spaces.items()}
         await stage.assemble()
-        flows = stage.start_flows(cuts.INTERVAL)
+        flows = stage.start_flows(cuts.QUICK_INTERVAL if options.quick else cuts.INTERVAL)
         file = stage.make_file("ann", ("bob", "carol"), QUICK_FILE if options.quick else FILE)
         began = time.monotonic()
         sending = asyncio.create_task(stage.send_file(file))
@@ -104,7 +104,7 @@ async def _down(stage: Faults, space: Namespace, result: Result) -> None:
     finally:
         await command("ip", "-n", space.name, "link", "set", "eth0", "up")
     await stage.until(lambda: stage.noted("bob", "resumed"), "bob resumes")
-    marks = [report["report"] for who, report, _ in stage.notes if who == "bob"]
+    marks = stage.link_events("bob")
     stage.view.told(f"bob's interface was down for {seconds:.1f} s in the middle of a file, and is up again")
     result.row(
         "bob's interface taken down in mid-transfer",

@@ -12,6 +12,7 @@ from typing import Final
 from callchannel.cli.output import Output
 from callchannel.core.limits import MS, Limits
 from callchannel.demo.ledger import Item
+from faults.cuts import INTERVAL, QUICK_INTERVAL
 from faults.stage import Faults, Options, Result, staged
 
 NAMES: Final = ("ann", "bob", "carol", "dan")
@@ -20,7 +21,7 @@ NAMES: Final = ("ann", "bob", "carol", "dan")
 SECOND: Final = 1_000 * MS
 QUICK_STALL: Final = 2
 """Seconds of the stall time in the short form."""
-FILE: Final = 8_000_000
+FILE: Final = 4_000_000
 
 
 async def run(options: Options, output: Output) -> Result:
@@ -32,7 +33,7 @@ async def run(options: Options, output: Output) -> Result:
         stage.settings = {"limits.stall_time": stall * 1_000}
         stage.allowed = frozenset({"told", "incomplete", "receiver_failed"})
         await stage.assemble()
-        flows = stage.start_flows(0.1)
+        flows = stage.start_flows(QUICK_INTERVAL if options.quick else INTERVAL)
         await stage.do("carol", "counted", name="ann delivered", count=5)
         await _stall(stage, result, stall)
         stage.allowed = frozenset()

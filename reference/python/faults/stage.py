@@ -184,6 +184,14 @@ class Faults(Stage):
             if who == name and report["report"] == kind and all(report.get(key) == fields[key] for key in fields)
         ]
 
+    def link_events(self, name: str) -> list[str]:
+        """What an application was told of its own link, in order."""
+        return [
+            f"{report['event']} {report['code']}" if report["report"] == "event" else report["report"]
+            for who, report, _ in self.notes
+            if who == name and report["report"] in ("suspended", "resumed", "event")
+        ]
+
     async def until(self, condition: Callable[[], Any], what: str) -> None:
         """Wait until `condition` holds. Raises `StageFailed` when it does not within `PATIENCE`, or a process ends."""
         try:
