@@ -11,6 +11,7 @@ import asyncio
 import gc
 import json
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 from callchannel.aio import Call, MemoryRelay, MemoryTransport, memory_relay
@@ -24,8 +25,8 @@ MESSAGE: Final = 4_096
 LIMITS: Final = Limits(resume_window=BOUNDS["resume_window"][1], stall_time=BOUNDS["stall_time"][1], new_sessions=1_000)
 
 
-async def measure(links: int, queued: int) -> dict[str, Any]:
-    """Suspend `links` endpoints and queue so many bytes for each; returns resident memory, and the relay's counts."""
+async def measure(links: int, queued: int, memory: Callable[[], int] = resident) -> dict[str, Any]:
+    """Suspend `links` endpoints and queue so many bytes for each; returns what the relay counts, and `memory`."""
     events: list[RelayEvent] = []
     changed = asyncio.Event()
 
@@ -38,7 +39,7 @@ async def measure(links: int, queued: int) -> dict[str, Any]:
     calls = [await Call.join(relay.connect(name)) for name in names]
     sender = await Call.join(relay.connect("sender"))
     await sender.wait_for(*names)
-    joined = resident()
+    joined = memory()
     for name, call in zip(names, calls, strict=True):
         call._connector._connect = _never  # type: ignore[union-attr]
         relay.transports[name].cut()
@@ -46,16 +47,16 @@ async def measure(links: int, queued: int) -> dict[str, Any]:
         changed.clear()
         await changed.wait()
     gc.collect()
-    suspended = resident()
+    suspended = memory()
     count = queued // MESSAGE
     for name in names:
         to_one = sender.create_sender(to=[name])
         await asyncio.gather(*(to_one.send(bytes(MESSAGE)) for _ in range(count)))
-    each = resident()
+    each = memory()
     held = _held(relay)
     to_all = sender.create_sender()
     await asyncio.gather(*(to_all.send(bytes(MESSAGE)) for _ in range(count)))
-    everyone = resident()
+    everyone = memory()
     figures = {
         "links": links,
         "suspended_links": sum(participant.suspended for participant in relay.relay.participants),
