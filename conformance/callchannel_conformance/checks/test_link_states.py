@@ -212,6 +212,7 @@ EVENTS: Final[dict[str, Callable[[Scene], None]]] = {
     "L26": lambda s: s.welcome(attempt=99),
     "L27": lambda s: s.raw(bytes.fromhex("4200000600020000"[:12])),
     "L29": lambda s: s.raw(_bytes(f.bye(0xF123))),
+    "L51": lambda s: s.raw(_bytes(f.bye("TIMEOUT"))),
     "L31": lambda s: s.raw(_bytes(f.ack(0))),
     "L33": lambda s: s.raw(_bytes(f.data(reliable=False)), "lossy"),
     "L34": _detached_packet,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The states of a link: the table of section 9.12, rows L01 to L50. It knows no frames but those of the handshake.
+ * The states of a link: the table of section 9.12, rows L01 to L51. It knows no frames but those of the handshake.
  *
  * @module
  */
@@ -316,13 +316,18 @@ export class Link {
     // --- ends --------------------------------------------------------------------------------------------------------
 
     /**
-     * BYE of the other side (L29, L30).
+     * BYE of the other side (L29, L30, L51).
      *
      * @param {import("./frames.js").ByeFrame} bye
      * @param {number} now
      */
     byeReceived({ code, text }, now) {
         if (this.state === "DEAD") return;
+        if (this.state === "RESUMING" && code === Code.TIMEOUT) {
+            // HELLO came too late: the acceptor has refused a transport, and knows nothing of the link (L51).
+            this.transportDown(now);
+            return;
+        }
         this.#detach();
         this.#die(code, text, true, now);
     }

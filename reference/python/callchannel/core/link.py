@@ -508,7 +508,11 @@ class Link:
             raise LinkFault(ErrorCode.HANDSHAKE, f"frame type {kind:02X} before WELCOME")
         frame = decoding.decode_body(packet, offset, kind, flags, length)
         if isinstance(frame, Bye):
-            self._receive_bye(frame, now)
+            if self.state is LinkState.RESUMING and frame.code == ErrorCode.TIMEOUT:
+                # HELLO came too late: the acceptor has refused a transport, and knows nothing of the link (row L51).
+                self.transport_down(now)
+            else:
+                self._receive_bye(frame, now)
             return
         assert isinstance(frame, Welcome)
         resuming = self.state is LinkState.RESUMING

@@ -322,6 +322,21 @@ def test_the_resume_window_ends_while_resuming() -> None:
     assert [frame.code for frame in link.take_of(wire.Bye)] == [ErrorCode.LINK_LOST]
 
 
+def test_a_hello_that_came_too_late_is_tried_again() -> None:
+    """Row L51: the acceptor has refused a transport without HELLO; its link lives, and so does this one."""
+    link = group()
+    link.endpoint.transport_down(1, link.now)
+    link.replace(2)
+    link.take()
+    link.give(wire.Bye(ErrorCode.TIMEOUT, "no HELLO in time"))
+    assert (ended(link), link.endpoint.state) == (None, LinkState.SUSPENDED)
+    assert link.endpoint.take_closing()[-1] == 2
+    link.replace(3)
+    assert [frame.attempt for frame in link.take_of(wire.Hello)] == [3]
+    link.give(wire.Bye(ErrorCode.INTERNAL, "a bug"))
+    assert ended(link) == ErrorCode.INTERNAL
+
+
 def test_silence_suspends() -> None:
     """CC-LINK-040: each packet counts, a faulty one on the lossy lane as well."""
     link = group()

@@ -338,6 +338,13 @@ def bye(w: LinkWorld, state: str) -> Steps:
     w.new = 0 if w.link is not None or w.is_initiator else w.own or 0
 
 
+@row("L51", "RESUMING", "initiator")
+def late(w: LinkWorld, state: str) -> Steps:
+    w.arrange(state)
+    yield
+    w.offer(wire.Bye(ErrorCode.TIMEOUT, "text"))
+
+
 @row("L31", "CONNECTING ACTIVE RESUMING DEAD", "initiator")
 @row("L32", "CONNECTING ACTIVE DEAD", *BOTH)
 def other_frame(w: LinkWorld, state: str) -> Steps:

@@ -125,6 +125,7 @@ LINK.never(
     "no transport is current while the link is suspended",
     "L02-SUSPENDED L05-SUSPENDED L06-SUSPENDED L09-SUSPENDED L10-SUSPENDED L24-SUSPENDED L25-SUSPENDED "
     "L26-SUSPENDED L27-SUSPENDED L28-SUSPENDED L29-SUSPENDED L30-SUSPENDED L31-SUSPENDED L32-SUSPENDED "
+    "L51-SUSPENDED "
     "L33-SUSPENDED L35-SUSPENDED L36-SUSPENDED",
 )
 LINK.never(
@@ -162,6 +163,10 @@ LINK.never(
     "nobody has joined, L39 to L44; leaving ends the link at once, L47",
     "L40-CONNECTING L41-CONNECTING L43-CONNECTING L45-CONNECTING L46-CONNECTING L48-CONNECTING "
     "L49-CONNECTING L50-CONNECTING",
+)
+LINK.never(
+    "no resume waits for an answer: L29 holds",
+    "L51-CONNECTING L51-ACTIVE L51-DEAD",
 )
 LINK.never(
     "draining needs a transport in use: else leave time or resume come first",
