@@ -21,7 +21,7 @@ from callchannel.core.frames import (
     Receipt,
 )
 from callchannel.core.lanes import Lane
-from callchannel.core.link import Link, LinkRole, LinkState
+from callchannel.core.link import Link, LinkLife, LinkRole, LinkState
 from callchannel.core.relay.admission import Admission
 from callchannel.core.relay.broadcasting import RosterFeed
 from callchannel.core.relay.call import Call
@@ -136,11 +136,11 @@ class Port:
         """Whether something may have to be written beside data."""
         return self.attention
 
-    def link_control(self, link: Link, now: int) -> bytes | None:
+    def link_control(self, link: LinkLife, now: int) -> bytes | None:
         """ROSTER, REFUSE, FAIL, and RECEIPT before FAIL."""
         return self.feed.peek() or self._outbox.peek()
 
-    def link_control_written(self, link: Link, now: int) -> None:
+    def link_control_written(self, link: LinkLife, now: int) -> None:
         """Count the frame of `link_control`."""
         if self.feed.peek() is not None:
             frame, place = self.feed.take(now)
@@ -262,11 +262,11 @@ class Port:
 
     # --- Host of the link: changes -------------------------------------------------------------------------------
 
-    def link_changed(self, link: Link, before: LinkState, now: int) -> None:
+    def link_changed(self, link: LinkLife, before: LinkState, now: int) -> None:
         """The link became active, suspended or dead."""
         self._host.port_changed(self, before, now)
 
-    def link_lane_changed(self, link: Link, now: int) -> None:
+    def link_lane_changed(self, link: LinkLife, now: int) -> None:
         """Lossy data takes the other lane."""
         self.downlink.lane_changed()
 
