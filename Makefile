@@ -45,8 +45,8 @@ soak: $(STAMP)  ## Simulate calls for FOR seconds on all cores
 faults: $(STAMP)  ## Cut, kill and stop what takes part in real calls; QUICK=1 for the short form, ONLY=name for one
 	PYTHONPATH=reference/python $(BIN)/python -m faults $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
-bench: $(STAMP)  ## Compare speed side by side; QUICK=1 for a short run, ONLY=name for one
-	PYTHONPATH=reference/python $(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+bench: $(STAMP)  ## Compare speed side by side; QUICK=1 for a short run, ONLY=name for one, JSON=file to keep results
+	PYTHONPATH=reference/python $(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
 
 fuzz: $(STAMP)  ## Fuzz codec, endpoint and relay for FOR seconds each; ONLY=relay for one
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements/constraints.txt -e '.[fuzz]'

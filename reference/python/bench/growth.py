@@ -46,9 +46,9 @@ class Series:
 
 
 def run(settings: Settings) -> list[Series]:
-    """All series. Each point is measured `runs` times, at most 5."""
+    """All series. Each point is measured `runs` times, at most 3."""
     settle_allocator()
-    runs = min(5, settings.runs)
+    runs = min(3, settings.runs)
     return [
         *_by_size(settings, runs),
         _series("rate-sessions", "", "senders that write", "messages/s", SESSIONS, _many_sessions(settings), runs),
@@ -80,7 +80,7 @@ def _by_size(settings: Settings, runs: int) -> list[Series]:
 def _of_size(settings: Settings) -> Callable[[int], float]:
     def measure(size: int) -> float:
         batch = max(1, min(64, (1 << 18) // size))
-        count = max(4 * batch, settings.times(min(20_000, (64 << 20) // size)))
+        count = max(4 * batch, settings.times(min(10_000, (32 << 20) // size)))
         return rate(Callchannel, size, count, batch)
 
     return measure
@@ -97,7 +97,7 @@ def _many_sessions(settings: Settings) -> Callable[[int], float]:
         now = _settle(ann, bob, 0)
         senders = [ann.open_sender(now) for _ in range(sessions)]
         payload = bytes(100)
-        rounds = max(2, settings.times(20_000) // 64)
+        rounds = max(2, settings.times(10_000) // 64)
         expected, read = 0, 0
         start = time.process_time()
         for number in range(rounds):
@@ -143,7 +143,7 @@ def _by_recipients(settings: Settings, runs: int) -> list[Series]:
     for burst in (1, 16, 50):
 
         def measure(recipients: int, burst: int = burst) -> float:
-            rounds = max(5, settings.times(100_000) // (recipients * burst))
+            rounds = max(5, settings.times(50_000) // (recipients * burst))
             return deliveries(calls[recipients], rounds, burst=burst)
 
         line = "1 at a time" if burst == 1 else f"{burst} together"
@@ -161,7 +161,7 @@ def _busy_among(settings: Settings) -> Callable[[int], float]:
         if links not in calls:
             calls.clear()
             calls[links] = RelayedCall(max(BUSY + 1, settings.times(links)) if settings.scale < 0.1 else links)
-        return micros(calls[links], settings.times(200))
+        return micros(calls[links], settings.times(100))
 
     return measure
 

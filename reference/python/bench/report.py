@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results as a table to read, and as JSON to keep."""
+"""Results as a table to read, and as JSON to keep, benchmark by benchmark."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import platform
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
+from typing import Any
 
 from bench.contest import Row
+from bench.growth import Series
 
 PACKAGES = (
     "callchannel",
@@ -30,7 +32,7 @@ _HEAD = ("benchmark", "work", "ours", "peer", "peer's", "unit", "ratio", "spread
 
 def versions() -> dict[str, str]:
     """What takes part, and on what."""
-    found = {"python": platform.python_version(), "system": platform.platform(), "cores": str(os.cpu_count())}
+    found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)
@@ -76,8 +78,31 @@ def table(rows: Sequence[Row]) -> str:
     )
 
 
-def as_json(rows: Sequence[Row], *, quick: bool) -> str:
-    """Rows and versions, for a file."""
-    return json.dumps(
-        {"quick": quick, "versions": versions(), "rows": [dataclasses.asdict(row) for row in rows]}, indent=2
-    )
+def line(series: Series) -> str:
+    """A series as text."""
+    name = f"{series.name}, {series.line}" if series.line else series.name
+    points = "  ".join(f"{point[0]:,.0f}: {number(point[1])}" for point in series.points)
+    return f"{name} ({series.unit} by {series.x}):  {points}"
+
+
+def machine() -> dict[str, Any]:
+    """What kind of machine this is, without its name."""
+    return {"system": f"{platform.system()} on {platform.machine()}", "cores": os.cpu_count()}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Recorded results."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def record(path: Path, name: str, result: dict[str, Any]) -> None:
+    """Put the result of one benchmark into a file. Those of others stay as they are if everything has its version."""
+    results: dict[str, Any] = {"versions": versions(), "machine": machine(), "benchmarks": {}}
+    if path.exists():
+        before = read(path)
+        if (before.get("versions"), before.get("machine")) == (results["versions"], results["machine"]):
+            results["benchmarks"] = before["benchmarks"]
+    results["benchmarks"][name] = result
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

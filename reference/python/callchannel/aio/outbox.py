@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 from callchannel.core.errors import (
     CallChannelError,
@@ -60,13 +60,17 @@ class LinkLostInFlight(DeliveryFailed, LinkLost):
     code = ErrorCode.LINK_LOST
 
 
+_Verdict = Report | CallChannelError | Literal[True]
+"""True: accepted by the next hop, of which there is nothing to report."""
+
+
 class Sending:
     """A message on its way, as `send_nowait` returns it. `await sending.result()` waits for its verdict.
 
     Nobody has to wait: a failure that nobody asks for is still told by `DataChannelSender.on_failed`.
     """
 
-    __slots__ = ("_attempt", "_future", "_outbox", "_sequence")
+    __slots__ = ("_attempt", "_made", "_outbox", "_outcome", "_sequence")
 
     _is_shared = False
     """Whether several tasks may wait for the verdict. The only one may be quicker: its end is the future's."""
@@ -75,7 +79,9 @@ class Sending:
         self._outbox = outbox
         self._attempt = attempt
         self._sequence: int | None = None
-        self._future: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
+        self._outcome: _Verdict | None = None
+        self._made: asyncio.Future[Report] | None = None
+        """Only for those who wait: most messages are confirmed unwatched."""
 
     @property
     def sequence(self) -> int | None:
@@ -85,16 +91,26 @@ class Sending:
     @property
     def done(self) -> bool:
         """Whether the message has its verdict."""
-        return self._future.done()
+        return self._outcome is not None or (self._made is not None and self._made.done())
+
+    @property
+    def _future(self) -> asyncio.Future[Report]:
+        """Has the verdict, or will."""
+        made = self._made
+        if made is None:
+            made = self._made = asyncio.get_running_loop().create_future()
+            if self._outcome is not None:
+                self._tell(made, self._outcome)
+        return made
 
     async def result(self, timeout: float | None = None) -> Report:
         """Wait for the verdict. Raises what `DataChannelSender.send` raises.
 
         A timeout, in seconds, only ends the waiting here: the message stays on its way. `cancel` takes it back.
         """
-        if not self._future.done():
+        if not self.done:
             await asyncio.wait((self._future,), timeout=timeout)
-            if not self._future.done():
+            if not self.done:
                 raise DeadlineExceeded(f"no verdict within {timeout:g} s; the message is on its way", written=True)
         return self._future.result()
 
@@ -120,14 +136,20 @@ class Sending:
             self._outbox.take_back(self, ErrorCode.CANCELLED)
             raise
 
-    def _settle(self, verdict: Report | CallChannelError) -> None:
-        if self._future.done():
-            return
-        if isinstance(verdict, Report):
-            self._future.set_result(verdict)
+    def _settle(self, verdict: _Verdict) -> None:
+        if not self.done:
+            self._outcome = verdict
+            if self._made is not None:
+                self._tell(self._made, verdict)
+
+    def _tell(self, future: asyncio.Future[Report], verdict: _Verdict) -> None:
+        if isinstance(verdict, CallChannelError):
+            future.set_exception(verdict)
+            future.exception()  # it counts as seen: who does not await it is told by an event
+        elif isinstance(verdict, Report):
+            future.set_result(verdict)
         else:
-            self._future.set_exception(verdict)
-            self._future.exception()  # it counts as seen: who does not await it is told by an event
+            future.set_result(Report(sequence=self._sequence or 0))
 
 
 class Outbox:
@@ -263,7 +285,7 @@ class Outbox:
             sequence = next(iter(unsettled))
             if sequence > through:
                 break
-            self._finish(sequence, Report(sequence=sequence))
+            self._finish(sequence, True)
 
     def deliver(self, report: Report) -> None:
         """Every recipient has read the message."""
@@ -281,7 +303,7 @@ class Outbox:
             self._waiting.popleft()._settle(error)
         self._drop_pieces(error)
 
-    def _finish(self, sequence: int, verdict: Report | CallChannelError) -> None:
+    def _finish(self, sequence: int, verdict: _Verdict) -> None:
         sending = self._unsettled.pop(sequence, None)
         if sending is None:
             return  # it was cancelled
@@ -316,7 +338,7 @@ class StreamSending(Sending):
         if self.done:
             self._future.result()
 
-    def _settle(self, verdict: Report | CallChannelError) -> None:
+    def _settle(self, verdict: _Verdict) -> None:
         super()._settle(verdict)
         self._begun.set()
 

@@ -4,6 +4,7 @@
 import pytest
 
 from bench.benchmarks import BENCHMARKS
+from bench.contest import Row
 from bench.settings import Settings
 
 SMALLEST = Settings(runs=1, scale=0.02, quick=True)
@@ -14,5 +15,6 @@ def test_benchmark(name: str) -> None:
     rows = BENCHMARKS[name](SMALLEST)
     assert rows
     for row in rows:
+        assert isinstance(row, Row)
         assert row.benchmark == name
         assert row.work
