@@ -33,12 +33,13 @@ class _Process:
     def __init__(self, *arguments: str) -> None:
         self.samples: list[float] = []
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", "callchannel", *arguments],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
         )
 
     @property
@@ -48,6 +49,11 @@ class _Process:
     @property
     def code(self) -> int | None:
         return self._process.returncode
+
+    def said(self) -> str:
+        """The end of what it wrote to its standard error."""
+        self._errors.seek(0)
+        return self._errors.read()[-2_000:].decode(errors="replace")
 
     def sample(self) -> None:
         """Note how much memory it has now, in megabytes."""
@@ -148,7 +154,8 @@ def send(size: int) -> list[Row]:
                         process.sample()
                 time.sleep(0.25)
             seconds = time.perf_counter() - start
-            assert sender.code == 0, f"the sender ended with status {sender.code}"
+            if sender.code:
+                raise RuntimeError(f"the sender ended with status {sender.code} after {seconds:.0f} s: {sender.said()}")
             (saved,) = target.iterdir()
             assert _digest(saved) == wanted, "the file that arrived is another one"
         finally:

@@ -152,6 +152,11 @@ class Sending:
             future.set_result(Report(sequence=self._sequence or 0))
 
 
+def _is_sent() -> int:
+    """Stands for the attempt of a message that needs none any more."""
+    raise AssertionError("a message is sent once")
+
+
 class Outbox:
     """The order in which a sender's messages go to the core, and their verdicts.
 
@@ -173,6 +178,17 @@ class Outbox:
         return len(self._waiting)
 
     # --- in -------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a message may go to the core at once: no other waits, and no stream is open."""
+        return not self._waiting and self._stream is None
+
+    def sent(self, sequence: int) -> Sending:
+        """Note a message that the core has taken while `is_free`."""
+        sending = self._unsettled[sequence] = Sending(self, _is_sent)
+        sending._sequence = sequence
+        return sending
 
     def submit(self, attempt: Callable[[], int], *, wait: bool) -> Sending:
         """Queue a message by calling `attempt`, in its turn; it returns the sequence number or raises.

@@ -149,7 +149,7 @@ class DataChannelReceiver:
         What was not read of a stream before is skipped first. Raises `ReceiverClosed` once the receiver has ended and
         everything was read.
         """
-        if not self._skip_stream():
+        if self._stream is not None and not self._skip_stream():
             return None
         message = self._read()
         if message is not None and message.is_stream:

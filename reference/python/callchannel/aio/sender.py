@@ -24,6 +24,7 @@ from callchannel.core.errors import (
     Report,
     SenderClosed,
     SessionFailed,
+    WouldBlock,
     error_name,
 )
 from callchannel.core.events import (
@@ -320,6 +321,15 @@ class DataChannelSender:
     def _submit(self, payload: bytes, target: dict[str, Any], metadata: Metadata | None, *, wait: bool) -> Sending:
         self._check_open()
         endpoint, driver, sender = self._endpoint, self._driver, self._id
+        if self._outbox.is_free:
+            try:
+                sequence = endpoint.send(sender, payload, driver.now(), metadata=metadata, **target)
+            except WouldBlock:
+                if not wait:
+                    raise
+            else:
+                driver.wake()
+                return self._outbox.sent(sequence)
 
         def attempt() -> int:
             sequence = endpoint.send(sender, payload, driver.now(), metadata=metadata, **target)
