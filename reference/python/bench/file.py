@@ -23,6 +23,8 @@ from bench.settings import Settings
 GROWTH: Final = 16.0
 """Megabytes by which a process may grow and still count as constant."""
 _CHUNK: Final = 1 << 20
+_PATIENCE: Final = 3_600
+"""Seconds that the whole transfer may take."""
 _START: Final = 20.0
 """Seconds that a process may take to be ready."""
 
@@ -147,6 +149,8 @@ def send(size: int) -> list[Row]:
                 "20",
                 "--confirm",
                 "delivered",
+                "--timeout",
+                str(_PATIENCE),
             )
             while sender.runs:
                 for process in processes.values():
