@@ -119,6 +119,11 @@ def test_ignored(bench: Bench, extension: tuple[int, bytes, bool]) -> None:
         "the message is handed out",
         actual=message,
     )
+    assert message is not None
+    told = {1: ("content_type", "text/plain"), 2: ("name", "a"), 4: ("time", 0)}
+    if extension[2] and extension[0] in told:
+        name, wanted = told[extension[0]]
+        expect_equal(message.get("metadata", {}).get(name), wanted, "CC-EXT-010", "understood as without the bit")
     far.none("CC-EXT-012", "FAIL", "BYE")
 
 

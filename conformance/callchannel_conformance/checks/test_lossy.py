@@ -74,6 +74,7 @@ def test_suspended(bench: Bench) -> None:
     far.disconnect()
     reply = far.machine.op("send", sender=sender, data="00")
     expect_equal(reply.raised, None, "CC-DELIV-067", "no state of the link makes it raise")
+    expect(not far.machine.all_events("message_failed"), "CC-ERR-017", "nothing that happens later makes it raise")
     expect_equal(_drops(far).get("suspended"), 2, "CC-DELIV-077", "both are recorded")
     far.resume()
     far.none("CC-LINK-042", "DATA")

@@ -471,3 +471,16 @@ def test_wrong_roster(bench: Bench, roster: f.Frame, code: str) -> None:
     far.answer(deliver_snapshot=False)
     far.write(roster)
     far.ended("CC-ROSTER-072" if code == "EPOCH" else "CC-ROSTER-071", code)
+
+
+@positive("CC-PEER-010", "CC-ROSTER-073")
+@negative("CC-PEER-010", "CC-ROSTER-073")
+@ROLES
+def test_private_to_the_peer(bench: Bench, call: Call) -> None:
+    """A message to the peer by name has a block that names it alone, under epoch 1, in the frame that it reads."""
+    far = call(bench)
+    name = "ann" if isinstance(far, Initiator) else "bob"
+    _, frame = sent(far, "CC-PEER-010", to=[name])
+    wanted = {"epoch": 1, "except": False, "slots": [_theirs(far)]}
+    expect_equal(frame.get("recipients"), wanted, "CC-PEER-010", "the block stays")
+    expect("PRIVATE" in frame["flags"], "CC-PEER-010", "it is private", actual=frame)

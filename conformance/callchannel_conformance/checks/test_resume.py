@@ -46,12 +46,14 @@ def test_hello_after_hello(bench: Bench) -> None:
         far.write(f.data(sequence=sequence), f.unknown(0xCA), f.unknown(0x8A))
         far.write(f.data(reliable=False, session=9, channel=9, sequence=sequence))
         far.disconnect()
-        hello = far.resume()
+        far.connect()
+        hello = far.receive_hello(resume=True)
         expect_equal(hello["token"], far.token.hex(), "CC-LINK-011", "the token of WELCOME")
         expect_equal({k: hello[k] for k in same}, {k: first[k] for k in same}, "CC-LINK-013", "its own values")
         expect(hello["attempt"] > attempt, "CC-LINK-012", "attempts grow", actual=hello)
         expect_equal(hello["received"], 1 + 2 * sequence, "CC-LINK-015", "the frames that are counted, and no others")
         attempt = hello["attempt"]
+        far.take_up(hello)
 
 
 @positive("CC-LINK-041")

@@ -45,8 +45,8 @@ def test_nothing_is_held_back(bench: Bench) -> None:
     far.one("CC-SCHED-002", "DATA")
 
 
-@positive("CC-SCHED-003", "CC-SCHED-004")
-@negative("CC-SCHED-004", "CC-SCHED-003")
+@positive("CC-SCHED-003", "CC-SCHED-004", "CC-MODEL-009")
+@negative("CC-SCHED-004", "CC-SCHED-003", "CC-MODEL-009")
 def test_lanes_apart(bench: Bench) -> None:
     """A blocked lane does not hold up the other."""
     far = group(bench)

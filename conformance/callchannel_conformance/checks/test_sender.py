@@ -133,7 +133,7 @@ def test_close(bench: Bench) -> None:
     far.machine.raises("CC-SESS-066", "SENDER_CLOSED", "send", sender=sender, data="00")
 
 
-@negative("CC-SESS-012", "CC-SESS-014", "CC-SESS-018", "CC-DELIV-034", "CC-MODEL-006")
+@negative("CC-SESS-012", "CC-SESS-014", "CC-SESS-018", "CC-DELIV-034", "CC-MODEL-006", "CC-FRAG-014")
 @positive("CC-SESS-014", "CC-SESS-018", "CC-DELIV-034")
 def test_spent_numbers(bench: Bench) -> None:
     """The number of a message that was taken back unwritten stays spent, and counts for CLOSE."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from callchannel_conformance import wire
+from callchannel_conformance.frames import is_counted, unknown
 
 Json = dict[str, Any]
 Memory = dict[Any, Any]
@@ -58,7 +59,9 @@ def apply(change: Change, request: Json, ask: Callable[[Json], Json]) -> Json:
     if change.request is not None:
         request = change.request(request, memory)
     if change.reads is not None and request["op"] == "receive":
-        request = {**request, "packet": _through(change.reads, request["packet"], request["lane"], memory)}
+        packet = _through(change.reads, request["packet"], request["lane"], memory)
+        # A packet of which nothing is left never came.
+        request = {**request, "packet": packet} if packet or not request["packet"] else _nothing(request)
     reply = ask(request)
     ok = reply.get("ok")
     if isinstance(ok, dict):
@@ -90,7 +93,17 @@ def _through(change: Frames, packet: str, lane: str, memory: Memory) -> str:
         frames = wire.decode_packet(bytes.fromhex(packet), lane)
     except wire.WireError:
         return packet
-    return _encode([new for frame in frames for new in _one(change, frame, lane, memory)])
+    kept = []
+    for frame in frames:
+        changed = _one(change, frame, lane, memory)
+        # What is ignored was counted all the same.
+        kept += changed or ([unknown(0x8A)] if is_counted(frame, lane) else [])
+    return _encode(kept)
+
+
+def _nothing(request: Json) -> Json:
+    """An op that does nothing at the time of another."""
+    return {"id": request["id"], "op": "timeout", "machine": request["machine"], "now": request["now"]}
 
 
 def _one(change: Frames, frame: Json, lane: str, memory: Memory) -> list[Json]:

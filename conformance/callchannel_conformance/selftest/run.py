@@ -133,10 +133,13 @@ def selftest(*, reference: str | None, mode: str, only: str, progress: Path | No
     # Variants take longest, so they begin.
     chosen.sort(key=lambda trial: (trial.kind != "variant", trial.name != "hang"))
     tasks = [(trial, (trial, command, witnesses.get(trial.name, []))) for trial in chosen]
+    known = {trial.name for trial in all_trials.trials()}
     started = time.monotonic()
-    judged = []
+    judged: list[Judged] = []
     for _, found in _each(anew if mode == "record" else quick, tasks):
         judged.append(found)
+        if mode == "record" and len(judged) % 20 == 0:
+            _write_record(record, judged, known)
         if not found.good or only:
             print(
                 f"{'ok  ' if found.good else 'BAD '} {found.trial.kind:8}{found.trial.name}: {found.detail}", flush=True
@@ -146,7 +149,6 @@ def selftest(*, reference: str | None, mode: str, only: str, progress: Path | No
         print(f"{kind:8} {sum(found.good for found in these)} of {len(these)}")
     print(f"{time.monotonic() - started:.0f} s")
     if mode == "record":
-        known = {trial.name for trial in all_trials.trials()}
         _write_record(record, judged, known)
     return Exit.CONFORMANT if judged and all(found.good for found in judged) else Exit.NONCONFORMANT
 

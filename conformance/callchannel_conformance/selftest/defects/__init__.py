@@ -5,7 +5,10 @@ They are stated from the requirements, apply to any implementation by `proxy`, a
 """
 
 from callchannel_conformance.selftest.defects import (
+    calls,
+    content,
     delivery,
+    lanes,
     link,
     reads,
     relay,
@@ -20,7 +23,10 @@ from callchannel_conformance.selftest.defects.words import DEFECTS, Defect
 __all__ = [
     "DEFECTS",
     "Defect",
+    "calls",
+    "content",
     "delivery",
+    "lanes",
     "link",
     "reads",
     "relay",

@@ -17,7 +17,7 @@ writes("receipt-high", "CC-DELIV-042", "delivery", fields("RECEIPT", value=lambd
 writes("receipt-low", "CC-DELIV-042", "delivery", fields("RECEIPT", value=1))
 writes("receipt-never", "CC-DELIV-041", "delivery", drop("RECEIPT"))
 writes("receipt-twice", "CC-DELIV-043", "delivery", twice("RECEIPT"))
-writes("credit-high", "CC-DELIV-051 CC-DELIV-050", "delivery", fields("CREDIT", value=lambda n: n + 1))
+writes("credit-high", "CC-DELIV-051", "delivery", fields("CREDIT", value=lambda n: n + 1))
 writes("credit-low", "CC-DELIV-052", "delivery", fields("CREDIT", value=lambda n: n - 1))
 writes("credit-never", "CC-DELIV-055", "delivery", drop("CREDIT"))
 writes("credit-twice", "CC-DELIV-053", "delivery", twice("CREDIT"))
@@ -29,8 +29,8 @@ add(
 )
 add(
     "w-ack-first",
-    "CC-DELIV-018",
-    ("delivery", "scheduling"),
+    "CC-DELIV-018 CC-RELAY-023 CC-ROSTER-062",
+    ("delivery", "scheduling", "relay_delivery", "relay"),
     Change(packet=lambda frames, lane, memory: sorted(frames, key=lambda x: x["type"] != "ACK")),
 )
 writes(
@@ -42,4 +42,10 @@ writes(
         if frame["type"] == "CLOSE"
         else None
     ),
+)
+writes(
+    "flow-control-never",
+    "CC-DELIV-050 CC-LINK-084",
+    ("delivery", "relay_delivery"),
+    drop("BYE", lambda bye: bye["code"] == code("FLOW_CONTROL")),
 )

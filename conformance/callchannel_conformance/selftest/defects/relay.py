@@ -6,7 +6,7 @@ from __future__ import annotations
 from callchannel_conformance.selftest.defects.words import code, drop, fields, flag, twice, writes
 
 writes("welcome-id", "CC-LINK-026", ("relay", "peer"), fields("WELCOME", id=lambda name: name + "x"))
-writes("welcome-slot", "CC-PEER-002", ("peer", "relay"), fields("WELCOME", slot=lambda n: n + 3))
+writes("welcome-slot", "CC-PEER-002 CC-ROSTER-071", ("peer", "relay"), fields("WELCOME", slot=lambda n: n + 3))
 writes("welcome-attempt", "CC-LINK-023", "peer", fields("WELCOME", attempt=1))
 writes("welcome-count", "CC-LINK-027", "peer", fields("WELCOME", received=lambda n: n + 1))
 writes("welcome-token", "CC-LINK-028", "peer", fields("WELCOME", lambda w: w["attempt"] > 1, token="00" * 16))
@@ -51,10 +51,10 @@ writes(
         else None
     ),
 )
-writes("forwards-own-slot", "CC-ROSTER-032", "relay", fields("DATA", sender=77))
+writes("forwards-own-slot", "CC-ROSTER-032 CC-SEC-014", "relay", fields("DATA", sender=77))
 writes("forwards-twice", "CC-FRAG-004", "relay", twice("DATA"))
 writes("close-reason", "CC-ERR-010", "relay", fields("CLOSE", reason=0))
-writes("close-not-forwarded", "CC-RELAY-031", "relay", drop("CLOSE"))
+writes("close-not-forwarded", "CC-RELAY-031 CC-ROSTER-037", "relay", drop("CLOSE"))
 writes("refuse-reason", "CC-RELAY-018", "relay", fields("REFUSE", reason=code("POLICY")))
 writes("refuse-sequence", "CC-RELAY-016", "relay", fields("REFUSE", value=lambda n: n + 1))
 writes("refuse-never", "CC-RELAY-016", "relay", drop("REFUSE"))

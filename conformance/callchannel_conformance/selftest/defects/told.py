@@ -44,7 +44,7 @@ value("open-after-leave", "CC-LINK-062", "link_endpoint", "open", raised("NOT_JO
 value("setting", "CC-LIMIT-003", "extensions", "create", lambda ok: {"value": {}} if "raised" in ok else ok)
 value(
     "stream-aborted",
-    "CC-FRAG-028",
+    "CC-FRAG-028 CC-SESS-037 CC-ERR-023",
     "fragments",
     "read_chunk",
     lambda ok: (
