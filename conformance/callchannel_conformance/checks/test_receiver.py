@@ -157,8 +157,8 @@ def test_gaps(bench: Bench) -> None:
     expect(not far.machine.all_events("receiver_closed"), "CC-MODEL-008", "the session goes on")
 
 
-@positive("CC-FRAG-052")
-@negative("CC-FRAG-052", "CC-SESS-027")
+@positive("CC-FRAG-051")
+@negative("CC-FRAG-051", "CC-SESS-027")
 def test_whole_message_without_last(bench: Bench) -> None:
     """Fragment 0 that holds all bytes of its total without LAST is FRAGMENT by itself."""
     far = group(bench)

@@ -137,3 +137,32 @@ def test_after_the_owners_death(bench: Bench) -> None:
     bob.write(f.fail(2, "CLOSED", sender=2, recipient=1))
     bob.goes_on("CC-RELAY-065")
     ann.goes_on("CC-RELAY-065")
+
+
+@positive("CC-RELAY-080")
+@negative("CC-RELAY-080", "CC-SEC-010")
+def test_ended_sessions_that_owe(bench: Bench) -> None:
+    """Of an owner's sessions that ended and still owe, at most `unconfirmed_messages` are kept."""
+    _, bob, owner = _three(bench, unconfirmed_messages=64, open_sessions=65_535, new_sessions=65_535)
+
+    def session(number: int) -> None:
+        block = (3, [1], False)
+        owner.write(f.data(sender=2, session=number, channel=number, private=True, confirm=True, to=block))
+        owner.write(f.close(1, sender=2, session=number))
+
+    for number in range(1, 65):
+        session(number)
+    owner.none("CC-RELAY-080", "FAIL")
+    bob.take()
+    # 65 have ended: the first of them is over when the next begins, if not before.
+    session(65)
+    session(66)
+    fails = owner.take("FAIL")
+    told = [(fail["session"], fail["recipient"], fail["value"], fail["reason"]) for fail in fails]
+    wanted = [(number, 1, 1, standard.codes()["MEMORY"]) for number in (1, 2)]
+    expect(told and told == wanted[: len(told)], "CC-RELAY-080", "those that ended first", actual=fails)
+    came = [frame["session"] for frame in bob.new("FAIL")]
+    expect_equal(
+        came, [fail["session"] for fail in fails], "CC-RELAY-080", "Bob has not acknowledged CLOSE, and is told"
+    )
+    expect(bob.take("DATA", session=66), "CC-RELAY-080", "the new session is forwarded")

@@ -103,3 +103,27 @@ def test_memory_replaces_the_reason(bench: Bench) -> None:
     closed = far.machine.all_events("receiver_closed")
     told = [(event["receiver"], event["code"]) for event in closed]
     expect_equal(told, [(receiver, "MEMORY")], "CC-SESS-036", "MEMORY in place of the end that it had")
+
+
+@positive("CC-SESS-072")
+@negative("CC-SESS-072")
+@pytest.mark.parametrize("kind", ["open", "dead"])
+def test_sessions_of_all_owners(bench: Bench, kind: str) -> None:
+    """With 1 MiB to receive there is room for 1,024 sessions, open or DEAD, and for as many FAILs that are owed."""
+    size, count = 1 << 20, 1_024
+    limits = {"receive_memory": size, "window": size, "largest_message": size, "open_sessions": 65_535}
+    far = group(bench, bench.endpoint(limits=limits), largest_message=size)
+    far.machine.take()
+    far.hold()
+    for begin in range(1, count + 1, 128):
+        sessions = range(begin, begin + 128)
+        # A thousand sessions of three owners, each with an empty message that nobody reads.
+        first = [f.data(b"", session=n, channel=n, sender=(0, 1, 3)[n % 3]) for n in sessions]
+        far.write(*first)
+        if kind == "dead":
+            far.write(*[{**frame, "sequence": 2, "channel": frame["channel"] + 1} for frame in first])
+    expect_equal(len(far.machine.take("receiver_created")), count, "CC-SESS-072", "each has its receiver")
+    far.hold(held=False)
+    fails = far.take("FAIL")
+    expect_equal(len(fails), count if kind == "dead" else 0, "CC-SESS-072", "each is failed for its own fault alone")
+    expect(far.transport is not None, "CC-SESS-072", "the link goes on")

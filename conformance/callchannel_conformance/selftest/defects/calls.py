@@ -337,3 +337,9 @@ add(
         reads=lambda frame, lane, memory: [] if memory.get("stopping") and _later(frame) else None,
     ),
 )
+writes(
+    "ended-sessions-are-kept",
+    "CC-RELAY-080",
+    "relay_limits",
+    drop("FAIL", lambda fail: fail["reason"] == code("MEMORY")),
+)

@@ -325,3 +325,14 @@ def _behind_fail(frame: Json, lane: str, memory: Memory) -> list[Json] | None:
 
 
 add("s-relay-writes-behind-fail", "CC-SESS-065", ("relay", "relay_delivery"), Change(writes=_behind_fail))
+
+
+def _few(frame: Json, lane: str, memory: Memory) -> list[Json] | None:
+    if frame["type"] != "DATA":
+        return None
+    known = memory.setdefault("known", set())
+    known.add((frame["sender"], frame["session"]))
+    return [] if len(known) > 500 else None
+
+
+add("s-few-sessions", "CC-SESS-072", "sessions", Change(reads=_few))
