@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -131,6 +132,12 @@ def rows(dead: dict[str, list[str]] | None = None) -> list[Row]:
         row.stale = name in hashes and hashes[name] != requirement.hash
         found.append(row)
     return found
+
+
+def citing(requirements: Iterable[str]) -> tuple[str, ...]:
+    """Names of the checks that cite one of these requirements, without parameters."""
+    names = (name for one in requirements for kind in _marks().get(one, {}).values() for name in kind)
+    return tuple(dict.fromkeys(names))
 
 
 def accept() -> None:

@@ -45,6 +45,7 @@ RECORDS: Final = pytest.StashKey[list[Json]]()
 """What came of the checks of this process."""
 GIVEN: Final = pytest.StashKey[Client]()
 """A client that is there already; whoever gives it ends it."""
+_ABOUT: Final = pytest.StashKey[Json]()
 _DEADLINE: Final = pytest.StashKey[float | None]()
 
 
@@ -219,8 +220,20 @@ def pytest_runtest_makereport(
             report.longrepr = (str(item.path), 0, f"Skipped: {message}")
         elif isinstance(error, Violation | AdapterError | Nondeterministic):
             report.longrepr = message
+    if hasattr(item.config, "workerinput"):
+        # The process that reports has no client of its own.
+        record["about"] = _about(item.config)
     report.user_properties.append((_PROPERTY, record))
     return report
+
+
+def _about(config: pytest.Config) -> Json:
+    """What the adapter says of itself, as far as it was asked."""
+    client = config.stash.get(_CLIENT, None)
+    if client is None or (hello := client.known) is None:
+        return dict(config.stash.get(_ABOUT, {}))
+    about: Json = {"name": hello.name, "version": hello.version, "profiles": sorted(hello.profiles)}
+    return {**about, "features": sorted(hello.features)}
 
 
 def _be_patient(item: pytest.Item) -> None:
@@ -256,6 +269,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep the record, in the process that reports (xdist workers send theirs)."""
     for name, record in report.user_properties:
         if name == _PROPERTY and isinstance(record, dict) and _config is not None:
+            if about := record.pop("about", None):
+                _config.stash[_ABOUT] = about
             _config.stash[RECORDS].append(record)
             report.user_properties = [entry for entry in report.user_properties if entry[0] != _PROPERTY]
             report.user_properties.append(("result", record["result"]))
@@ -290,11 +305,6 @@ def summary(config: pytest.Config, records: list[Json]) -> Json:
     results = [Result(record["result"]) for record in records]
     # Generated checks that the budget cut leave the verdict alone: each requirement has scripted ones.
     scripted_cut = [r for r in records if r["check"] in cut and not r["generated"]]
-    client = config.stash.get(_CLIENT, None)
-    about: Json = {}
-    if client is not None and (hello := client.known) is not None:
-        about = {"name": hello.name, "version": hello.version, "profiles": sorted(hello.profiles)}
-        about["features"] = sorted(hello.features)
     found: Verdict = verdict(results, complete=not scripted_cut)
     return {
         "suite": _suite_version(),
@@ -302,7 +312,7 @@ def summary(config: pytest.Config, records: list[Json]) -> Json:
         "document_version": standard.document_version(),
         "wire_version": 1,
         "adapter": config.getoption("--adapter"),
-        "implementation": about,
+        "implementation": _about(config),
         "paired_with": config.getoption("--other-adapter"),
         "selection": selected,
         "not_run": cut,

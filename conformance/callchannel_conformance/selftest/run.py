@@ -2,7 +2,7 @@
 """Runs the self-test: defects have to die, legal variants to pass, bad adapters to get their one verdict.
 
 A defect is tried with the checks that saw it when the record was made (`data/dead_defects.json`), which takes a blink;
-only when they no longer see it, with its whole area. `record` writes down what it finds.
+only when they no longer see it, with those that cite its requirements, and with its area. `record` keeps what it finds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from callchannel_conformance import matrix
 from callchannel_conformance.outcome import Exit, Result, verdict
 from callchannel_conformance.selftest import trials as all_trials
 from callchannel_conformance.selftest.trials import Trial
@@ -93,21 +94,23 @@ def judge_other(trial: Trial, records: Sequence[Json]) -> Judged:
 
 
 def quick(trial: Trial, reference: str, witnesses: Sequence[str]) -> Judged:
-    """Try a defect with its witnesses, then with its area; all else as it has to be."""
+    """Try a defect with its witnesses, then with the checks that cite its requirements, then with its area."""
     if not trial.is_defect:
         return judge_other(trial, work(all_trials.order(trial, reference)))
-    if witnesses:
-        found = judge_defect(trial, work(all_trials.order(trial, reference, checks=tuple(witnesses))))
-        if found.good:
-            return found
-    return judge_defect(trial, work(all_trials.order(trial, reference)))
+    wanted = trial.requirements
+    for checks in (tuple(witnesses), matrix.citing(wanted)):
+        if checks:
+            found = judge_defect(trial, work(all_trials.order(trial, reference, checks=checks, wanted=wanted)))
+            if found.good:
+                return found
+    return judge_defect(trial, work(all_trials.order(trial, reference, wanted=wanted)))
 
 
 def anew(trial: Trial, reference: str, witnesses: Sequence[str]) -> Judged:
     """Try a defect that its witnesses don't see with its area, and with every scripted check where need be."""
     found = quick(trial, reference, witnesses)
     if trial.is_defect and not found.good:
-        found = judge_defect(trial, work(all_trials.order(trial, reference, areas=())))
+        found = judge_defect(trial, work(all_trials.order(trial, reference, areas=(), wanted=trial.requirements)))
     return found
 
 

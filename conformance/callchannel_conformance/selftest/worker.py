@@ -19,6 +19,7 @@ from typing import Any, Final
 import pytest
 
 from callchannel_conformance import client, matrix, plugin
+from callchannel_conformance.outcome import Result, Violation
 from callchannel_conformance.process import Channel, open_channel
 from callchannel_conformance.selftest import patched, proxy
 
@@ -61,12 +62,22 @@ class _Given:
     """The plugin that hands the client over and keeps what came of the checks."""
 
     client: client.Client | None
+    wanted: set[str] = field(default_factory=set)
+    """Requirements that a failed check still has to cite; with the last of them the run is over."""
     records: list[Json] = field(default_factory=list)
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Hand the client to the suite's plugin."""
         if self.client is not None:
             config.stash[plugin.GIVEN] = self.client
+
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        """Stop when enough is known."""
+        error = call.excinfo.value if call.excinfo is not None else None
+        if self.wanted and isinstance(error, Violation) and error.result is Result.FAIL:
+            self.wanted -= {error.requirement, *plugin.requirements_of(item)}
+            if not self.wanted:
+                item.session.shouldstop = "all that was wanted has failed"
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Keep the records."""
@@ -88,6 +99,8 @@ class Order:
     """Name of a patch, behind its area and a hyphen: the adapter's package is changed by it."""
     areas: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
+    wanted: tuple[str, ...] = ()
+    """Stop when failed checks have cited all of these requirements."""
     until: int = 0
     """Stop after so many failures; 0: never."""
     silent: bool = False
@@ -128,7 +141,7 @@ class Worker:
     def run(self, order: Order) -> list[Json]:
         """The records of all checks that were run."""
         with self._client(order) as used:
-            given = _Given(used)
+            given = _Given(used, set(order.wanted))
             places = [place(check) for check in order.checks]
             places = places or [str(matrix.CHECKS / f"test_{area}.py") for area in order.areas] or [str(matrix.CHECKS)]
             arguments = [*places, *_OPTIONS, "--adapter", order.adapter, "--seed", str(order.seed)]
