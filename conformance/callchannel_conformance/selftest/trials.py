@@ -20,16 +20,31 @@ _BAD: Final = f"{sys.executable} -m callchannel_conformance.selftest.bad_adapter
 PATCHED: Final = f"{sys.executable} -m callchannel.adapter"
 
 AREAS_OF_PATCHES: Final = {
-    "frames": ("codec", "validation"),
-    "sessions": ("sender", "sessions", "receiver", "receiver_states", "lossy", "peer", "relay", "roster_endpoint"),
-    "fragments": ("fragments", "lossy", "receiver", "relay_limits", "relay_delivery"),
-    "delivery": ("delivery", "recipients", "sender", "lossy", "receiver", "relay_delivery"),
-    "scheduling": ("scheduling", "relay_delivery"),
-    "link": ("link_endpoint", "link_states", "resume", "validation", "peer", "relay"),
-    "roster": ("roster_endpoint", "relay", "relay_delivery", "relay_limits", "peer"),
-    "relay": ("relay", "relay_delivery", "relay_limits"),
-    "peer": ("peer", "link_states"),
-    "limits": ("extensions", "delivery", "receiver", "lossy", "relay_limits", "resume", "validation"),
+    "frames": ("validation", "settling", "fragments", "extensions", "codec"),
+    "sessions": (
+        *("sender", "sessions", "receiver", "receiver_states", "endings", "constancy", "lossy", "peer", "relay"),
+        *("roster_endpoint", "queues", "memory"),
+    ),
+    "fragments": ("fragments", "partials", "lossy", "receiver", "credit", "relay_limits", "relay_delivery"),
+    "delivery": (
+        *("delivery", "settling", "credit", "memory", "queues", "recipients", "sender", "lossy", "receiver"),
+        *("roster_endpoint", "relay_delivery"),
+    ),
+    "scheduling": ("scheduling", "pace", "delivery", "relay_delivery"),
+    "link": ("link_endpoint", "link_states", "resuming", "resume", "validation", "peer", "relay"),
+    "roster": (
+        *("roster_endpoint", "roster_rules", "relay_slots", "relay_rules", "relay", "relay_delivery"),
+        *("relay_limits", "peer"),
+    ),
+    "relay": (
+        *("relay", "relay_delivery", "relay_limits", "relay_routes", "relay_sessions", "relay_receipts"),
+        *("relay_slots", "constancy"),
+    ),
+    "peer": ("peer", "peer_slots", "link_states"),
+    "limits": (
+        *("extensions", "queues", "partials", "settling", "delivery", "receiver", "lossy", "relay_limits", "resume"),
+        *("validation", "sender", "endings", "roster_rules", "link_endpoint"),
+    ),
 }
 """Where a patch of each file has to be seen."""
 
