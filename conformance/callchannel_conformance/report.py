@@ -27,8 +27,9 @@ def page(results: Json) -> str:
     bad = [check for check in results["checks"] if check["result"] not in ("PASS", "SKIP")]
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
+        "<link rel=icon href=data:,>",  # else a browser asks the server for one
         f"<title>{_e(verdict)}: {_e(name)}</title><style>{_STYLE}</style>",
-        f"<h1>{_e(name)} <span class='verdict {verdict}'>{verdict}</span></h1>",
+        f"<main><h1>{_e(name)} <span class='verdict {verdict}'>{verdict}</span></h1>",
         f"<p>callchannel {_e(results['document_version'])}, wire version {results['wire_version']}, "
         f"suite {_e(results['suite'])}, adapter protocol {results['adapter_protocol']}. "
         f"Profiles: {_e(', '.join(about.get('profiles', [])))}.</p>",
@@ -46,7 +47,7 @@ def page(results: Json) -> str:
     if skipped:
         rows = "".join(f"<tr><td><code>{_e(c['check'])}</code><td>{_e(c.get('message', ''))}" for c in skipped)
         parts.append(f"<h2>Not applicable or not run</h2><table class=checks><tr><th>check<th>why{rows}</table>")
-    return "\n".join(parts) + "\n"
+    return "\n".join([*parts, "</main>"]) + "\n"
 
 
 def _e(value: object) -> str:
@@ -151,7 +152,8 @@ def diagram(transcript: Sequence[Any]) -> str:
             told = ", ".join(f"{key} {value}" for key, value in event.items() if key != "event" and value is not None)
             rows.append(_row("", "ev", f"{_e(event.get('event'))}: {_e(told)[:160]}", ""))
         rows += [_row("", "ev", f"closes transport {number}", "") for number in ok.get("closing", ())]
-    return f"<div class=seq>{_row('runner', 'in', '', 'implementation')}{''.join(rows)}</div>"
+    head = _row("runner", "in", "", "implementation")
+    return f"<div class=seq tabindex=0 role=region aria-label='What was said'>{head}{''.join(rows)}</div>"
 
 
 def _row(left: str, kind: str, middle: str, right: str) -> str:

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small made-up trees for the checks to look at."""
+"""The site, and small made-up trees for the checks to look at."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +31,18 @@ README = """\
 def cc(area: str, number: int) -> str:
     """A requirement ID, put together so that the check of citations does not take it for one of this project."""
     return f"CC-{area}-{number:03}"
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as `make site` does."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    return folder
 
 
 @pytest.fixture
