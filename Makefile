@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 FOR ?= 30
 
-.PHONY: help install demo test javascript conformance selftest lint deep spec soak faults bench fuzz site site-serve dist clean
+.PHONY: help install demo test javascript conformance conformance-browser selftest lint deep spec soak faults bench fuzz site site-serve dist clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -26,6 +26,9 @@ javascript:  ## Check the types of the JavaScript implementation and run its tes
 
 conformance: $(STAMP)  ## Run the conformance suite against the reference
 	$(BIN)/callchannel-conformance run --budget 50s --adapter "$(BIN)/python -m callchannel.adapter"
+
+conformance-browser: $(STAMP)  ## Run the suite against the JavaScript implementation inside Chromium, and record the result
+	PYTHONPATH=reference/python $(BIN)/python -m tests.web.suite_in_chromium --json conformance/results/javascript-chromium.json
 
 selftest: $(STAMP)  ## Test the suite: seeded defects die, legal variants pass, bad adapters are seen for what they are
 	$(BIN)/callchannel-conformance selftest && $(BIN)/callchannel-conformance matrix --check

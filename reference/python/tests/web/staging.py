@@ -33,6 +33,8 @@ ARGUMENTS = (
     "--disable-sync",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
+    # A page whose address is never asked has no place in the network: it could not reach this machine else.
+    "--disable-features=LocalNetworkAccessChecks",
 )
 PATIENCE = 40_000
 """Milliseconds that a page may take to show something, on a machine that does much else."""
