@@ -12,6 +12,7 @@ from callchannel.core.limits import Limits
 from callchannel.core.link import Link
 from callchannel.core.roster import RosterView, Target
 from callchannel.core.sender import SenderOptions, SenderSession
+from callchannel.core.sender_queue import SenderQueue
 from callchannel.core.timers import Timers
 
 MAX_CHANNEL = 0xFFFF
@@ -48,7 +49,7 @@ class _CloseTurn:
 
     __slots__ = ("_sender", "high")
 
-    def __init__(self, sender: SenderSession) -> None:
+    def __init__(self, sender: SenderQueue) -> None:
         self._sender = sender
         self.high = sender.high
 
@@ -81,7 +82,7 @@ class Senders:
         self._by_channel: dict[int, list[SenderSession]] = {}
         self._lowest_free = 1
         self._last_session = 0
-        self._close_turns: dict[SenderSession, _CloseTurn] = {}
+        self._close_turns: dict[SenderQueue, _CloseTurn] = {}
 
     @property
     def peer_to_peer(self) -> bool:
@@ -91,7 +92,7 @@ class Senders:
     def __len__(self) -> int:
         return len(self.open_senders)
 
-    # --- commands ----------------------------------------------------------------------------------------------
+    # --- commands ------------------------------------------------------------------------------------------------
 
     def open(self, options: SenderOptions, target: Target, now: int) -> SenderSession:
         """A new sender; an open one on its channel is closed (CC-SESS-005). `options.channel` is not 0."""
@@ -133,7 +134,7 @@ class Senders:
         senders = (*self._ended.values(), *self.open_senders.values())
         return [self._past_drops, *(sender.drops for sender in senders)]
 
-    # --- from the wire -----------------------------------------------------------------------------------------
+    # --- from the wire -------------------------------------------------------------------------------------------
 
     def control(self, frame: frames.Frame) -> None:
         """CREDIT, RECEIPT, REFUSE or FAIL for a session of this endpoint; of an unknown one it is dropped."""
@@ -173,57 +174,57 @@ class Senders:
                     scheduler.remove(sender)
                 self.schedule(sender)
 
-    # --- for the senders ---------------------------------------------------------------------------------------
+    # --- for the senders -----------------------------------------------------------------------------------------
 
-    def allot_session(self, sender: SenderSession) -> int:
+    def allot_session(self, sender: SenderQueue) -> int:
         """The next session number of the link; who waited for this one may write (CC-SESS-007, 009)."""
         self._last_session += 1
-        self._by_session[self._last_session] = sender
+        self._by_session[self._last_session] = self.open_senders[sender.id]
         for other in self._by_channel[sender.channel]:
             if other is not sender:
                 self.schedule(other)
         return self._last_session
 
-    def must_wait(self, sender: SenderSession) -> bool:
+    def must_wait(self, sender: SenderQueue) -> bool:
         """Whether an older sender on the channel has something to write and no session number yet."""
         return any(
             other.id < sender.id and not other.session and other.has_to_write
             for other in self._by_channel[sender.channel]
         )
 
-    def schedule(self, sender: SenderSession) -> None:
+    def schedule(self, sender: SenderQueue) -> None:
         """Let a sender write when it is its turn."""
         link = self.link
         (link.reliable_scheduler if sender.reliable else link.lossy_scheduler).add(sender)
         link.touch()
 
-    def rest(self, sender: SenderSession) -> None:
+    def rest(self, sender: SenderQueue) -> None:
         """A Reliable sender has nothing to write at the moment."""
         self.link.reliable_scheduler.remove(sender)
 
-    def schedule_close(self, sender: SenderSession) -> None:
+    def schedule_close(self, sender: SenderQueue) -> None:
         """Let a sender write CLOSE when it is its turn on the reliable lane."""
         turn = self._close_turns.setdefault(sender, _CloseTurn(sender))
         self.link.reliable_scheduler.add(turn)
         self.link.touch()
 
-    def wake_at(self, sender: SenderSession, at: int) -> None:
+    def wake_at(self, sender: SenderQueue, at: int) -> None:
         """Schedule a sender at a time (bitrate)."""
         self._host.timers.set(("bitrate", sender), at, lambda _now: self.schedule(sender))
 
-    def watch_receipts(self, sender: SenderSession, at: int) -> None:
+    def watch_receipts(self, sender: SenderQueue, at: int) -> None:
         """Look after overdue receipts at a time."""
         self._host.timers.set(("receipts", sender), at, sender.expire)
 
-    def sender_ended(self, sender: SenderSession) -> None:
+    def sender_ended(self, sender: SenderQueue) -> None:
         """A sender has ended: its channel is free."""
-        del self.open_senders[sender.id]
-        self._ended[sender.id] = sender
+        ended = self.open_senders.pop(sender.id)
+        self._ended[sender.id] = ended
         if len(self._ended) > _REMEMBERED_SENDERS:
             self._past_drops.add_all(self._ended.pop(next(iter(self._ended))).drops)
         self._by_session.pop(sender.session, None)
         on_channel = self._by_channel[sender.channel]
-        on_channel.remove(sender)
+        on_channel.remove(ended)
         if not on_channel:
             del self._by_channel[sender.channel]
             self._lowest_free = min(self._lowest_free, sender.channel)
@@ -236,4 +237,4 @@ class Senders:
             self.link.reliable_scheduler.remove(turn)
         for other in on_channel:
             self.schedule(other)
-        self._host.sender_gone(sender)
+        self._host.sender_gone(ended)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from callchannel.core import frames as wire
-from callchannel.core import sender as sender_module
+from callchannel.core import sender_queue as sender_module
 from callchannel.core.errors import (
     DeliveryFailed,
     ErrorCode,
