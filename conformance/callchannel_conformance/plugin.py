@@ -231,7 +231,8 @@ def _about(config: pytest.Config) -> Json:
     """What the adapter says of itself, as far as it was asked."""
     client = config.stash.get(_CLIENT, None)
     if client is None or (hello := client.known) is None:
-        return dict(config.stash.get(_ABOUT, {}))
+        known: Json = config.stash.get(_ABOUT, {})
+        return dict(known)
     about: Json = {"name": hello.name, "version": hello.version, "profiles": sorted(hello.profiles)}
     return {**about, "features": sorted(hello.features)}
 
