@@ -120,6 +120,8 @@ class Delivery:
         if message is None:
             raise Violation("created", f"{sender} wrote Lossy message {frame.sequence}, which nobody sent")
         meant = self.rosters.denoted(hub, sender.inc, frame.block) if hub.is_relay else hub.everyone
+        if frame.session < sender.inc.forwarded.get(frame.channel, 0):
+            meant = []  # a newer session is on the channel (CC-RELAY-008, 009)
         found = {inc for inc in meant if not inc.left and inc is not sender.inc}
         message.allowed.setdefault(frame.place, set()).update(found)
         if frame.last:
@@ -140,6 +142,8 @@ class Delivery:
         same = [item for item in message.frames if item.place == frame.place and item.abort == frame.abort]
         if not any(wire.without_block(item) == frame.raw for item in same):
             raise Violation("CC-RELAY-025", f"a frame of {message} to {reader} is not what its owner wrote")
+        forwarded = sender.inc.forwarded
+        forwarded[frame.channel] = max(forwarded.get(frame.channel, 0), frame.session)
         if sender.reliable:
             self._relay_writes_reliable(sender, reader, message, frame)
         elif reader not in message.allowed.get(frame.place, ()):
@@ -181,6 +185,7 @@ class Delivery:
         """Reliable DATA reaches a final recipient."""
         hop = self.flow.hop(sender, reader)
         message = sender.messages[frame.sequence]
+        hop.last = max(hop.last, frame.sequence)
         hop.partial = not (frame.last or frame.abort)
         if frame.abort:
             return
@@ -190,6 +195,16 @@ class Delivery:
             message.ready.add(reader)
             if not message.is_stream:
                 hop.unread += message.wire[reader]
+
+    @staticmethod
+    def lossy_arrives(sender: Sender, reader: Inc, frame: wire.Data) -> None:
+        """Lossy DATA reaches a final recipient."""
+        message = sender.messages[frame.sequence]
+        parts = message.parts.setdefault(reader, set())
+        if frame.place not in parts:
+            parts.add(frame.place)
+            last = next((item.place for item in message.frames if item.last), None)
+            reader.lossy_complete += last is not None and len(parts) == last + 1
 
     def reads(self, reader: Inc, receiver: Receiver, handed: Handed, now: int) -> None:
         """An application was given a message."""
@@ -238,6 +253,7 @@ class Delivery:
             self._read_reliable(reader, message)
             return
         receiver.lossy_read.add(sequence)
+        reader.lossy_read += 1
         if sender.latest and sequence < receiver.last:
             raise Violation("CC-DELIV-076", f"{reader} read {message} after {receiver.last}")
         indexes = range(max(message.allowed, default=0) + 1)
@@ -290,9 +306,18 @@ class Delivery:
             raise Violation("CC-SESS-046", f"{reader} wrote UNCERTAIN for {sender}")
         if reader in sender.own:
             return  # the relay's FAIL crossed it
+        first = min((m.sequence for m in sender.due.get(reader, ()) if self._is_here(m, reader)), default=hop.last + 1)
+        if sender.reliable and fail.value > first:
+            raise Violation(
+                "CC-SESS-044", f"{reader} failed {sender} from {fail.value} on, the first unread is {first}"
+            )
         for message in sender.messages.values():
             if message.sequence >= fail.value and reader in message.read_by:
                 raise Violation("CC-SESS-044", f"{reader} failed {sender} from {fail.value} on, but has read {message}")
+
+    @staticmethod
+    def _is_here(message: Message, reader: Inc) -> bool:
+        return reader in message.wire and not (message.aborted or message.refused)
 
     def settle_unread(self, sender: Sender, reader: Inc, fail: Fail) -> None:
         """What a FAIL discards at a reader is not unread any more."""

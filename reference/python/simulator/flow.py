@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator import wire
 from simulator.records import Hop, Inc, Sender, Violation
@@ -103,6 +103,9 @@ class Flow:
                 "CC-DELIV-051",
                 f"CREDIT {value} of {reader} for {sender}: {hop.received} received, {hop.unread} of them unread",
             )
+        nothing = not hop.partial and not any(reader in message.ready for message in sender.due.get(reader, ()))
+        if nothing and value != hop.received + self.window and reader not in sender.own and reader not in sender.known:
+            raise Violation("CC-DELIV-050", f"CREDIT {value} of {reader} for {sender}: all of {hop.received} was read")
         hop.announced = value
 
     # --- memory: the one look inside -----------------------------------------------------------------------------
@@ -125,6 +128,34 @@ class Flow:
             most = limits.send_buffer if sender.reliable else limits.lossy_queue
             if not 0 <= waiting <= max(most, self.world.limits.largest_message):
                 raise Violation("CC-DELIV-062", f"{sender} has {waiting} bytes waiting")
+
+    def at_rest(self, node: Node, inc: Inc) -> None:
+        """Nothing is pending: no Lossy message waits for ever, and none has vanished without a word."""
+        drops = node.machine.statistics().drops
+        self._no_faults(node.name, drops)
+        if inc.lossy_complete - inc.lossy_read > sum(drops.values()):
+            raise Violation(
+                "CC-DELIV-070", f"{inc} was given {inc.lossy_complete} Lossy messages, read {inc.lossy_read}, {drops}"
+            )
+        for sender in inc.senders.values():
+            if not (sender.reliable or sender.ended or sender.bitrate):
+                waiting = node.machine.sender_info(sender.handle).statistics.bytes_waiting
+                if waiting:
+                    raise Violation("CC-SCHED-001", f"{waiting} bytes of {sender} wait for ever")
+
+    def relay_at_rest(self, node: Node, living: set[int]) -> None:
+        """The same for a relay; `living`: slots of endpoints that can take what is for them."""
+        shown = node.machine.statistics()
+        self._no_faults(node.name, shown.drops)
+        for link in shown.links:
+            if link.bytes_queued and link.slot in living:
+                raise Violation("CC-RELAY-033", f"{link.bytes_queued} bytes for {link.identity} wait for ever")
+
+    @staticmethod
+    def _no_faults(name: str, drops: Any) -> None:
+        for reason in ("malformed", "mismatch", "too_large", "extension"):
+            if reason in drops:
+                raise Violation("fault", f"{name} drops what well-behaved sides have written: {dict(drops)}")
 
     def look_relay(self, node: Node) -> None:
         """A relay keeps its limits."""

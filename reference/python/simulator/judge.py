@@ -201,9 +201,14 @@ class Judge(EventJudge):
 
     def quiescent(self) -> None:
         """Nothing is pending, everything is read: what was due has been written."""
+        if self.world.hub_record.is_relay and self.world.hub.alive:
+            lives = [inc for inc, node in self.nodes.items() if node.alive and not (inc.ended or inc.leaving)]
+            here = {inc.slot for inc in lives if inc.present and inc.hub is self.world.hub_record}
+            self.flow.relay_at_rest(self.world.hub, here)
         for inc, node in self.nodes.items():
             if inc.ended or not node.alive or inc.hub.dead or not inc.present:
                 continue
+            self.flow.at_rest(node, inc)
             for sender in inc.senders.values():
                 if sender.would_block and not (sender.closed or sender.ended or sender.failed is not None):
                     raise Violation("CC-DELIV-066", f"{sender} was never told that it is writable again")

@@ -218,6 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--unclassed", type=Path, default=None, help="write survivors without a class to a file")
     parser.add_argument("--only", default="", help="mutants whose key has this in it")
     parser.add_argument("--workers", type=int, default=None)
+    parser.add_argument("--verbose", action="store_true", help="say what kills each")
     parser.add_argument("--check", action="store_true", help="run nothing: is every class for a mutant that there is?")
     options = parser.parse_args(arguments)
     wrong = check()
@@ -243,6 +244,8 @@ def main(arguments: list[str] | None = None) -> int:
         total[module] += 1
         if result["rule"] is not None:
             killed[module] += 1
+            if options.verbose:
+                print(f"killed {result['name']} ({result['rule']}): {key}", flush=True)
             if key in classed:
                 print(f"killed by {result['name']} ({result['rule']}), although it is classed: {key}", flush=True)
             continue

@@ -311,8 +311,8 @@ class PacketJudge:
             writer, reader = self._parties(link, 1 - side)
             if frame.kind in (wire.DATA, wire.CLOSE):
                 self._hub_took(link, side, writer, frame)
-                if isinstance(frame, wire.Data) and frame.flags & wire.RELIABLE:
-                    self.delivery.reader_takes(self._session(writer, frame.session), reader, frame)
+                if isinstance(frame, wire.Data):
+                    self._reader_took(reader, writer, frame)
             else:
                 self._owner_took(reader, writer, frame)
         elif side == 1:
@@ -390,6 +390,8 @@ class PacketJudge:
         if isinstance(frame, wire.Data):
             if sender.reliable:
                 self.delivery.reader_takes(sender, reader, frame)
+            else:
+                self.delivery.lossy_arrives(sender, reader, frame)
         elif frame.kind == wire.FAIL:
             hop = self.flow.hop(sender, reader)
             hop.end_code = frame.reason if hop.end_code is None else hop.end_code

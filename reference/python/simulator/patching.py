@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -25,7 +25,9 @@ from typing import Any, NamedTuple
 
 PLANS = Path(__file__).parent.parent / "tests" / "simulator" / "plans"
 """Kept plans: they are run first."""
-_PLAN_SECONDS = 10
+_PLAN_SECONDS = 4
+_CHANGE_SECONDS = 240
+"""Of the processor, for all plans of one change."""
 _MEMORY = 2 << 30
 
 
@@ -123,8 +125,8 @@ class Search:
     """Plans that are run before, in this order: names of kept ones, or seeds; None: all kept ones."""
     shrink: bool = False
     """Whether the plan that shows the change is to be made small and returned."""
-    seconds: float = 300
-    """When to give up."""
+    seconds: float = 3_600
+    """When to give up, by the clock: a busy machine is no hang. The processor's time is limited, too."""
 
 
 def try_in_process(texts: dict[str, str], search: Search) -> dict[str, Any]:
@@ -145,6 +147,8 @@ def try_in_process(texts: dict[str, str], search: Search) -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired:
         return {"rule": "hang", "name": "", "text": f"no end within {search.seconds} s"}
+    if done.returncode < 0:
+        return {"rule": "hang", "name": "", "text": f"ended by signal {-done.returncode}"}
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["?"]
         return {"rule": "import", "name": "", "text": last[0]}
@@ -155,11 +159,11 @@ def try_in_process(texts: dict[str, str], search: Search) -> dict[str, Any]:
 def try_all(
     jobs: Sequence[tuple[str, dict[str, str], Search]], *, workers: int | None = None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """`try_in_process` for many; yields (name, result) in their order."""
+    """`try_in_process` for many; yields (name, result) as they are done."""
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        futures = [(name, pool.submit(try_in_process, texts, search)) for name, texts, search in jobs]
-        for name, future in futures:
-            yield name, future.result()
+        names = {pool.submit(try_in_process, texts, search): name for name, texts, search in jobs}
+        for future in as_completed(names):
+            yield names[future], future.result()
 
 
 class _Hang(BaseException):
@@ -212,6 +216,7 @@ def search(job: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Read the job from standard input, write what was found."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (_CHANGE_SECONDS, _CHANGE_SECONDS))
     job = json.load(sys.stdin)
     install(job["texts"])
     print(json.dumps(search(job)))

@@ -83,6 +83,11 @@ class Inc:
         self.suspended_at: int | None = None
         """Its own time when it was told that it is suspended."""
         self.custody_lost: set[Sender] = set()
+        self.forwarded: dict[int, int] = {}
+        """By channel: the newest session of which the relay has written anything to somebody."""
+        self.lossy_complete = 0
+        """Lossy messages of which every packet has come here."""
+        self.lossy_read = 0
 
     def __repr__(self) -> str:
         return f"{self.identity}#{self.serial}"
@@ -190,6 +195,8 @@ class Hop:
         """What the reader has written."""
         self.unread = 0
         """Bytes of complete messages that the application has not read."""
+        self.last = 0
+        """The greatest sequence of which anything has come."""
         self.closed = False
         self.partial = False
         """Whether a message is begun and not complete at the reader."""
@@ -220,6 +227,7 @@ class Message:
         "meant",
         "names",
         "outcome",
+        "parts",
         "read_by",
         "ready",
         "refused",
@@ -267,6 +275,8 @@ class Message:
         self.ready: set[Inc] = set()
         """At whom it is complete and unread."""
         self.wire: dict[Inc, int] = {}
+        self.parts: dict[Inc, set[int]] = {}
+        """Lossy: fragments that have come, by reader."""
 
     def __repr__(self) -> str:
         return f"message {self.sequence} of {self.sender}"
