@@ -20,7 +20,8 @@ from livekit.protocol import models
 from bench.contest import Contestant, Row, Target, compare
 from bench.settings import Settings
 from callchannel.core import decoding, frames
-from callchannel.core.frames import RELIABLE
+from callchannel.core.decoding import read_plain
+from callchannel.core.frames import DATA_HEADER, RELIABLE, encode_data
 
 CHANNEL, SENDER, SESSION, SEQUENCE = 5, 17, 3, 12_345
 PAYLOAD = bytes(range(100))
@@ -34,7 +35,7 @@ _CONSTRUCT = construct.Struct(
     "sender" / construct.Int16ub,
     "session" / construct.Int32ub,
     "sequence" / construct.Int32ub,
-    "payload" / construct.Bytes(construct.this.length - frames.DATA_HEADER),
+    "payload" / construct.Bytes(construct.this.length - DATA_HEADER),
 ).compile()
 
 
@@ -50,11 +51,11 @@ class _Array(msgspec.Struct, array_like=True):
 
 def ours() -> tuple[int, int, int, int, bytes]:
     """Build and read a frame as the core does for a whole Reliable message to everyone."""
-    frame = frames.encode_data(RELIABLE, CHANNEL, SENDER, SESSION, SEQUENCE, b"", PAYLOAD)
-    plain = decoding.read_plain(frame, 0, len(frame))
+    frame = encode_data(RELIABLE, CHANNEL, SENDER, SESSION, SEQUENCE, b"", PAYLOAD)
+    plain = read_plain(frame, 0, len(frame))
     assert plain is not None
     _, length, channel, sender, session, sequence = plain
-    return channel, sender, session, sequence, frame[frames.DATA_HEADER : length]
+    return channel, sender, session, sequence, frame[DATA_HEADER:length]
 
 
 def ours_as_objects() -> tuple[int, int, int, int, bytes]:

@@ -61,14 +61,15 @@ class Callchannel:
         for _ in range(3):
             self.pump()
         self._sender = self._ann.open_sender(0)
+        self._send = self._ann.send
 
     def send(self, message: bytes) -> None:
         """Send one message."""
-        self._ann.send(self._sender, message, self._now)
+        self._send(self._sender, message, self._now)
 
     def pump(self) -> None:
         """Let everything arrive and be read, and its confirmation come back."""
-        ann, bob = self._ann, self._bob
+        ann, bob, check = self._ann, self._bob, self._check
         now = self._now = self._now + 1_000
         while ann.take_dirty():  # once more where CREDIT has come for what is left
             for packet in ann.pull(1, Lane.RELIABLE, BUDGET, now):
@@ -76,7 +77,7 @@ class Callchannel:
             for event in bob.events():
                 if isinstance(event, ReceiverReadable):
                     for message in bob.read_all(event.receiver, now):
-                        self._check(message.data)
+                        check(message.data)
             if bob.take_dirty():
                 for packet in bob.pull(1, Lane.RELIABLE, BUDGET, now):
                     ann.receive(1, Lane.RELIABLE, packet, now)

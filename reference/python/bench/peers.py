@@ -28,18 +28,20 @@ class WebSockets:
         sides = [Protocol(Side.SERVER, state=State.OPEN), Protocol(Side.CLIENT, state=State.OPEN)]
         self._sender, self._receiver = reversed(sides) if from_client else sides
         self._check = check
+        self._send = self._sender.send_binary
 
     def send(self, message: bytes) -> None:
         """Write one message."""
-        self._sender.send_binary(message)
+        self._send(message)
 
     def pump(self) -> None:
         """Let everything arrive and be read."""
         for data in self._sender.data_to_send():
             self._receiver.receive_data(data)
+        check = self._check
         for event in self._receiver.events_received():
             assert isinstance(event, Frame)
-            self._check(bytes(event.data))
+            check(bytes(event.data))
 
 
 class WsProto:

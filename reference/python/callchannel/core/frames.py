@@ -95,6 +95,7 @@ EXTENSIONS: Final = 0x80
 
 _START = struct.Struct(">BBH")
 _DATA = struct.Struct(">HHHHII")
+_pack_data = _DATA.pack
 unpack_data = _DATA.unpack_from
 """(packet, offset) -> start, length, channel, sender, session, sequence of a DATA frame; see `start_of`."""
 _HEADER = struct.Struct(">HHQI")
@@ -406,8 +407,8 @@ def encode_data(
     """A DATA frame from its parts: the way that does not build an object first."""
     start, size = 0x0100 | flags, len(payload)
     if not blocks and type(payload) is bytes:
-        return _DATA.pack(start, DATA_HEADER + size, channel, sender, session, sequence) + payload
-    head = _DATA.pack(start, DATA_HEADER + len(blocks) + size, channel, sender, session, sequence)
+        return _pack_data(start, DATA_HEADER + size, channel, sender, session, sequence) + payload
+    head = _pack_data(start, DATA_HEADER + len(blocks) + size, channel, sender, session, sequence)
     return b"".join((head, blocks, payload))
 
 
