@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simulator.codes import DEADLINE, IDLE, LEFT, LINK_LOST, LOST, MEMORY, TOO_LARGE
+from simulator.codes import DEADLINE, IDLE, LEFT, LINK_LOST, LOST, MEMORY, TIMEOUT, TOO_LARGE
 from simulator.packet_judge import PacketJudge
 from simulator.records import Inc, Message, Receiver, Sender, Violation
 
@@ -47,6 +47,8 @@ class EventJudge(PacketJudge):
 
     def _on_EndpointLeft(self, node: Node, event: Any) -> None:
         hub = self.world.hub_record
+        if event.code == TIMEOUT and self.world.limits.resume_window:
+            raise Violation("CC-LINK-040", f"the relay gives {event.participant} up with TIMEOUT")
         gone = self.rosters.left(hub, event.participant.slot, event.code, self.world.clock(node))
         for owner in hub.everyone:
             if owner.present and not hub.stopping:
@@ -233,6 +235,8 @@ class EventJudge(PacketJudge):
             raise Violation("CC-ERR-025", f"the link of {inc} ended twice")
         inc.ended, inc.end_code = True, event.code
         now, window = self.world.clock(node), self.world.limits.resume_window
+        if event.code == TIMEOUT and inc.told_joined and not event.by_peer and window:
+            raise Violation("CC-LINK-040", f"{inc} gives its link up with TIMEOUT, although it can be resumed")
         lost = event.code == LINK_LOST and inc.suspended_at is not None and not node.troubled
         if lost and node.machine.state.value == "DEAD" and now - (inc.suspended_at or 0) > window + 50_000:
             raise Violation("CC-LINK-043", f"{inc} is given up after {now - (inc.suspended_at or 0)} us")

@@ -141,6 +141,7 @@ def plan(seed: int) -> Plan:
         no_lossy=[who for who in range(endpoints) if source.random() < 0.1],
         paused=[who for who in range(endpoints) if source.random() < (0.12 if who or title == "any" else 0.6)],
         muted=[who for who in range(endpoints) if source.random() < 0.03],
+        rated=[who for who in range(endpoints) if source.random() < 0.04],
         reconnect=source.choice((None, 10, 40, 40, 400, 3_000)),
         rejoin=source.random() < 0.8,
         fates=[fates(source, source.randrange(12)) for _ in range(endpoints)],

@@ -161,6 +161,8 @@ class Plan:
     """Endpoints whose applications read only when a step says so."""
     muted: list[int] = field(default_factory=list)
     """Endpoints that may not send."""
+    rated: list[int] = field(default_factory=list)
+    """Endpoints that the relay admits with a rate of 200,000 bytes a second."""
     reconnect: int | None = 40
     """Milliseconds until an application that finds its link suspended connects anew; None: steps do it."""
     rejoin: bool = True

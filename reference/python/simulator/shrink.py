@@ -37,7 +37,7 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
             yield _with(plan, steps=plan.steps[:start] + plan.steps[start + size :])
         size //= 2
     blank = Plan()
-    for name in ("limits", "latency", "rate", "no_lossy", "paused", "muted", "fates", "reconnect", "rejoin"):
+    for name in ("limits", "latency", "rate", "no_lossy", "paused", "muted", "rated", "fates", "reconnect", "rejoin"):
         if getattr(plan, name) != getattr(blank, name):
             yield _with(plan, **{name: getattr(blank, name)})
     for name in plan.limits:
@@ -51,7 +51,7 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
             if fate != "ok":
                 changed = [*fates[:place], "ok", *fates[place + 1 :]]
                 yield _with(plan, fates=[*plan.fates[:who], changed, *plan.fates[who + 1 :]])
-    for name in ("latency", "rate", "paused", "muted", "no_lossy"):
+    for name in ("latency", "rate", "paused", "muted", "rated", "no_lossy"):
         for place in range(len(getattr(plan, name))):
             fewer = list(getattr(plan, name))
             del fewer[place]

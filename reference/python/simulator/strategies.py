@@ -45,6 +45,7 @@ def plan(draw: st.DrawFn) -> Plan:
         no_lossy=draw(who),
         paused=draw(who),
         muted=draw(st.lists(st.integers(0, endpoints - 1), max_size=1)),
+        rated=draw(st.lists(st.integers(0, endpoints - 1), max_size=1)),
         reconnect=draw(st.sampled_from((40, 10, 400, 3_000, None))),
         rejoin=draw(st.booleans()),
         fates=draw(st.lists(st.lists(FATE, max_size=8), max_size=endpoints)),

@@ -24,6 +24,7 @@ MS = 1_000
 POLICY_CHANNEL = 13
 """The relay's policy forbids what is sent on this channel."""
 _BUSY = 2_000
+_RATE = 200_000
 _FATES: dict[str, tuple[int, ...]] = {"ok": (0,), "drop": (), "dup": (0, 2 * MS), "late": (20 * MS, 28 * MS)}
 _HISTORY = 200_000
 _ALL = 1 << 30
@@ -151,7 +152,11 @@ class World:
         options: dict[str, Any] = {"lossy": cable.lossy[end]}
         if end and self.hub_record.is_relay:
             place = cable.ends[0].place
-            options["admission"] = Admission(identity=cable.ends[0].name, may_send=place not in self.plan.muted)
+            options["admission"] = Admission(
+                identity=cable.ends[0].name,
+                may_send=place not in self.plan.muted,
+                rate=_RATE if place in self.plan.rated else None,
+            )
         node.machine.transport_up(cable.number, self.clock(node), **options)
         self.after(node)
 
