@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
 import sys
 import time
 import traceback
@@ -49,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is asked for; returns the exit code."""
     survive_any_text(sys.stdout)
+    logging.getLogger("callchannel").addHandler(logging.NullHandler())  # raw peers are in this process
     parser = build_parser()
     given = parser.parse_args(arguments)
     if given.cuts < 1:

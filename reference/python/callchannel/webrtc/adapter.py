@@ -309,6 +309,8 @@ class WebRTCTransport:
             if self._owns_connection:
                 async with asyncio.timeout(DRAIN_TIME):
                     await self.connection.close()
+        except TimeoutError:  # that of a connection with much to send, on a machine with much to do
+            logger.warning("the connection did not close in %g seconds", DRAIN_TIME)
         except Exception as exc:
             self._report("letting go of the connection failed", exc)
         finally:

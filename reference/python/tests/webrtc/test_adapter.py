@@ -326,3 +326,21 @@ async def test_audio_runs_beside_the_channels_cc_rtc_035(new_listener: Any) -> N
     assert frames[-1].pts > frames[0].pts
     await ours.close()
     await theirs.close()
+
+
+async def test_a_connection_that_does_not_close_in_time_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("callchannel.webrtc.adapter.DRAIN_TIME", 0.01)
+    connection = peer()
+    transport = WebRTCTransport(connection, initiator=True, owns_connection=True)
+    close = connection.close
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(connection, "close", never)
+    transport.close()
+    await transport.wait_closed()
+    assert "the connection did not close in 0.01 seconds" in caplog.messages
+    await close()
