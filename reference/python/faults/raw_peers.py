@@ -11,6 +11,8 @@ from callchannel.core.lanes import Lane
 from callchannel.signalling.client import SignalledTransport, connect_factory
 
 MESSAGE: Final = 4 * 1024 * 1024
+WINDOW: Final = 131_072
+"""Bytes in flight of a peer that does not care for congestion; sockets buffer them."""
 
 _FIRST: Final = 0x02
 _LAST: Final = 0x01
@@ -19,7 +21,7 @@ _LAST: Final = 0x01
 class RawPeer:
     """A connection to a relay that sends one message, of which one chunk never goes out.
 
-    `hole`: the second chunk, so that all behind it wait for it; else the last.
+    `hole`: the second chunk, so that all behind it wait for it, and without regard for congestion; else the last.
     """
 
     def __init__(self, url: str, call: str, token: str, *, hole: bool) -> None:
@@ -40,13 +42,15 @@ class RawPeer:
             await opened.wait()
         sctp: Any = connection.sctp
         sctp._remote_max_message_size = MESSAGE  # whatever the relay has announced
-        sctp._send_chunk = self._holding_back(sctp._send_chunk)
+        sctp._send_chunk = self._holding_back(sctp, sctp._send_chunk)
 
-    def _holding_back(self, send: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def _holding_back(self, sctp: Any, send: Callable[[Any], Any]) -> Callable[[Any], Any]:
         first: int | None = None
 
         async def send_chunk(chunk: Any) -> None:
             nonlocal first
+            if self._hole:
+                sctp._cwnd = WINDOW
             flags = getattr(chunk, "flags", 0)
             tsn = getattr(chunk, "tsn", None)
             if tsn is not None and hasattr(chunk, "user_data"):

@@ -36,10 +36,11 @@ async def relay(settings: Mapping[str, Any] | None = None) -> None:
                     "figures",
                     drops=dict(figures.drops),
                     frames_forwarded=figures.frames_forwarded,
-                    **{
-                        name: getattr(figures, name)
-                        for name in ("queued", "held", "given_up", "suspended", "connections")
-                    },
+                    queued=figures.queued,
+                    held=figures.held,
+                    given_up=figures.given_up,
+                    suspended=figures.suspended,
+                    connections=figures.connections,
                 )
 
 
