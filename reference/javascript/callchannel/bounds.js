@@ -17,8 +17,8 @@ export class Held {
     buffered = 0;
     /** Sessions that hold any of it. @type {Set<Session>} */
     sessions = new Set();
-    /** Receivers that are there. */
-    receivers = 0;
+    /** Sessions whose receivers are there. @type {Set<Session>} */
+    receivers = new Set();
 }
 
 /** The sessions of one link. */
@@ -50,7 +50,7 @@ export class Bounds {
 
     /** Whether another session may be there, as far as all owners together go. */
     get room() {
-        return this.#live < this.#most && this.#held.receivers < this.#most;
+        return this.#live < this.#most && this.#held.receivers.size < this.#most;
     }
 
     /**

@@ -19,6 +19,10 @@ import { Bounds, Held } from "./bounds.js";
 
 /** A bound of this implementation's own (CC-LIMIT-012): Lossy messages unread. */
 const UNREAD = 65536;
+/** So many bytes of `receive_memory` stand for one unread Reliable message (CC-DELIV-081). */
+const LEAST = 256;
+/** After so many Reliable frames it is looked how many messages are unread. */
+const COUNT_AGAIN = 1024;
 
 /**
  * @typedef {object} InboxOptions
@@ -54,6 +58,8 @@ export class Inbox {
     /** Oldest first. @type {Set<import("./fragments.js").LossyPartial>} */
     #partials = new Set();
     #partialBytes = 0;
+    /** Reliable frames since the unread messages were counted. */
+    #arrived = 0;
     #partialTimer;
     /** FAILs in the order in which they were decided. @type {Failure[]} */
     failures = [];
@@ -84,10 +90,11 @@ export class Inbox {
             },
             opened(session, receiver) {
                 inbox.#receivers.set(receiver, /** @type {Session} */ (session));
-                inbox.#held.receivers += 1;
+                inbox.#held.receivers.add(/** @type {Session} */ (session));
             },
             closed(receiver) {
-                if (inbox.#receivers.delete(receiver)) inbox.#held.receivers -= 1;
+                inbox.#held.receivers.delete(/** @type {Session} */ (inbox.#receivers.get(receiver)));
+                inbox.#receivers.delete(receiver);
             },
             buffer(bytes) {
                 inbox.#held.buffered += bytes;
@@ -151,6 +158,8 @@ export class Inbox {
         const reserve = (/** @type {number} */ bytes) => this.#reserve(session, bytes, frame.sequence);
         session.take(frame, tooMany, this.#options.understands, reserve, now);
         this.#hold(session);
+        this.#arrived += 1;
+        if (this.#arrived >= COUNT_AGAIN) this.#countUnread();
         return Code.NONE;
     }
 
@@ -392,6 +401,23 @@ export class Inbox {
             }
         }
         return true;
+    }
+
+    /** Holds the number of unread Reliable messages to its bound: who has the most of them pays (CC-DELIV-081). */
+    #countUnread() {
+        const sessions = [...this.#held.receivers].flatMap((session) => (session.reliable ? [session] : []));
+        this.#arrived = -sessions.length;
+        const most = Math.floor(this.#options.limits.receive_memory / LEAST);
+        let excess = sessions.reduce((sum, { unread }) => sum + unread.length, 0) - most;
+        while (excess > 0) {
+            const chosen = sessions.reduce((one, other) => {
+                const more = other.unread.length - one.unread.length;
+                return more > 0 || (more === 0 && other.birth > one.birth) ? other : one;
+            });
+            excess -= chosen.unread.length;
+            chosen.memory(undefined);
+            this.#hold(chosen);
+        }
     }
 
     /** @type {import("./lossy.js").PartialStore} */

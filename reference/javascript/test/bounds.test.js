@@ -133,6 +133,24 @@ test("group: what the relay closes costs nothing (CC-SESS-057)", () => {
     assert.equal(script.ann.state, "ACTIVE");
 });
 
+test("the number of unread messages (CC-DELIV-081)", () => {
+    const script = inGroup({ open_sessions: 256 });
+    for (let session = 1; session <= 20; session += 1) {
+        for (let first = 1; first <= 1024; first += 256) {
+            const frames = Array.from({ length: 256 }, (_, at) =>
+                data({ session, sequence: first + at, channel: session, payload: empty }),
+            );
+            script.write(...frames);
+        }
+    }
+    const closed = script.told("ReceiverClosed");
+    assert.ok(closed.length >= 15 && closed.every(({ code }) => code === Code.MEMORY));
+    assert.equal(script.ann.state, "ACTIVE");
+    const failed = script.take("FAIL");
+    assert.ok(failed.every(({ reason, value }) => reason === Code.MEMORY && Number(value) === 1));
+    assert.equal(failed.length, closed.length);
+});
+
 test("memory is one for all links of an acceptor (CC-DELIV-059, CC-LINK-059)", () => {
     const script = new Script();
     script.ann = new Endpoint({

@@ -43,6 +43,11 @@ class ReceiverHost(Protocol):
     limits: Limits
     bytes_buffered: int
     """Payload of all unread and partial messages."""
+    arrived: int
+    """Reliable messages that became readable since `count_unread` was called."""
+
+    def count_unread(self) -> None:
+        """Hold the number of unread Reliable messages to its bound (CC-DELIV-081)."""
 
     @property
     def emit(self) -> Callable[[Event], None]:
@@ -99,6 +104,8 @@ class Unread:
             self.chunks = deque()
 
 
+COUNT_AGAIN: Final = 1_024
+"""After so many Reliable messages it is looked how many are unread: counting each would cost more than the message."""
 _NOTHING: Final[deque[Unread]] = deque(maxlen=0)
 _NO_MESSAGES: Final[deque[Message]] = deque(maxlen=0)
 
@@ -238,6 +245,15 @@ class ReceiverSession:
         self.unread.append(item)
         if not readable:
             self._tell_readable()
+        host = self._host
+        host.arrived += 1
+        if host.arrived >= COUNT_AGAIN:
+            host.count_unread()
+
+    @property
+    def unread_messages(self) -> int:
+        """How many messages were not taken whole."""
+        return len(self._unread) + len(self._plain)
 
     def _is_readable(self) -> bool:
         if not self._unread:

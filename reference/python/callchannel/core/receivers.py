@@ -21,7 +21,7 @@ from callchannel.core.frames import (
     Receipt,
 )
 from callchannel.core.limits import LINGER, LOSSY_PARTIAL_TIME, TOMBSTONE, Limits
-from callchannel.core.lossy_receiver import LossyReceiver
+from callchannel.core.lossy_receiver import LEAST_COUNTED, LossyReceiver
 from callchannel.core.messages import Message, StreamChunk
 from callchannel.core.receiver import ReceiverSession
 from callchannel.core.reliable_receiver import ReliableReceiver
@@ -86,6 +86,9 @@ class Receivers:
         self._lossy: dict[tuple[int, int], LossyReceiver] = {}
         """For each slot and channel, the Lossy session that a newer one would end."""
         self._most = host.limits.receive_memory // SESSION_COST
+        self._most_unread = host.limits.receive_memory // LEAST_COUNTED
+        self.arrived = 0
+        """Reliable messages that became readable since they were counted."""
         self._dead: dict[ReceiverSession, None] = {}
         """DEAD sessions that may be forgotten, the oldest first."""
         self._dead_for_good: dict[ReceiverSession, None] = {}
@@ -379,6 +382,22 @@ class Receivers:
             else:
                 most.shed_memory()
         return 0
+
+    def count_unread(self) -> None:
+        """CC-DELIV-081: beyond so many unread Reliable messages, whoever holds the most of them pays."""
+        self.arrived = 0
+        counts = {
+            session: session.unread_messages
+            for session in {*self.by_number.values(), *self._sessions.values()}
+            if isinstance(session, ReliableReceiver)
+        }
+        # As often as it is looked, so many can have come; and with many sessions it is looked less often.
+        self.arrived = -len(counts)
+        excess = sum(counts.values()) - self._most_unread
+        while excess > 0:
+            most = max(counts, key=lambda session: (counts[session], session.serial))
+            excess -= counts.pop(most)
+            most.shed_memory()
 
     def linger(self, session: LossyReceiver, now: int) -> None:
         """A Lossy session was closed: late messages are taken for `linger`."""

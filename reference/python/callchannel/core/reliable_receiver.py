@@ -25,7 +25,7 @@ from callchannel.core.frames import (
 )
 from callchannel.core.link import LinkFault
 from callchannel.core.messages import Message, Reliability
-from callchannel.core.receiver import ReceiverHost, ReceiverSession, ReceiverState, Unread
+from callchannel.core.receiver import COUNT_AGAIN, ReceiverHost, ReceiverSession, ReceiverState, Unread
 
 _NO_METADATA = Metadata()
 
@@ -158,6 +158,9 @@ class ReliableReceiver(ReceiverSession):
                 host.owe_credit(self)
             if not before and plain and not self._unread:
                 self._tell_readable()
+            host.arrived += count
+            if host.arrived >= COUNT_AGAIN:
+                host.count_unread()
         return count, end
 
     def _take_whole(

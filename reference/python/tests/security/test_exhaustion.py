@@ -63,6 +63,28 @@ def test_unread_messages_of_many_sessions(measured: Callable[[], int]) -> None:
     assert measured() < 2 * MIB
 
 
+@pytest.mark.parametrize("plain", [True, False])
+def test_the_number_of_unread_messages(plain: bool, measured: Callable[[], int]) -> None:
+    """CC-DELIV-081: empty messages hold no payload, and cost memory all the same."""
+    script = in_group(**SMALL)
+    most = MIB // 256
+    flags = wire.RELIABLE if plain else wire.RELIABLE | wire.CONFIRM
+    kept = []
+    for session in range(1, 41):
+        for first in range(1, 1_025, 256):
+            empty = [data(session, first + at, b"", channel=session, flags=flags) for at in range(256)]
+            script.give(*empty)
+        infos = [script.machine._receivers.by_number[number] for number in script.machine._receivers.by_number]
+        kept.append(sum(info.unread_messages for info in infos))
+    assert max(kept) <= most + 1_024 + 256 + 40
+    closed = [event.code for event in script.of(ReceiverClosed)]
+    assert closed and set(closed) == {MEMORY}
+    assert ended(script) == []
+    script.log.clear()
+    assert measured() < 4 * MIB
+    assert len(script.machine._receivers.by_number) >= 3, "the others stay"
+
+
 def test_partial_reliable_messages() -> None:
     """One in a session; a second one is a fault of the session alone."""
     script = in_group(**SMALL)
