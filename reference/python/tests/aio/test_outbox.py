@@ -107,6 +107,44 @@ async def test_verdicts() -> None:
     assert sendings[3].cancel() is CancelOutcome.SETTLED
 
 
+async def test_who_asks_after_the_verdict_gets_the_same() -> None:
+    core = Core(room=4)
+    accepted, delivered, failed = (core.outbox.submit(core.take(number), wait=True) for number in range(3))
+    assert not accepted.done
+    core.outbox.confirm(1)
+    core.outbox.deliver(Report(sequence=2, reached=("bob",)))
+    core.outbox.end(SenderClosed("closed"))
+    assert (accepted.done, delivered.done, failed.done) == (True, True, True)
+    for _ in range(2):
+        assert await accepted.result() == Report(sequence=1)
+        assert await delivered.result() == Report(sequence=2, reached=("bob",))
+        with pytest.raises(SenderClosed):
+            await failed.result()
+    assert failed.cancel() is CancelOutcome.SETTLED
+
+
+async def test_a_message_that_the_core_took_by_itself_is_noted() -> None:
+    core = Core(room=0)
+    assert core.outbox.is_free
+    sending = core.outbox.sent(1)
+    assert (sending.sequence, sending.done) == (1, False)
+    waiting = core.outbox.submit(core.take("waits"), wait=True)
+    assert not core.outbox.is_free
+    core.outbox.confirm(1)
+    assert await sending.result() == Report(sequence=1)
+    assert not waiting.done
+    core.make_room(1)
+    assert core.outbox.is_free
+
+
+async def test_nothing_goes_straight_to_the_core_while_a_stream_is_open() -> None:
+    core = Core(room=2)
+    stream = core.outbox.submit_stream(core.take("stream"))
+    assert not core.outbox.is_free
+    core.outbox.close_stream(stream)
+    assert core.outbox.is_free
+
+
 async def test_a_timeout_takes_back_what_waits() -> None:
     core = Core(room=0)
     sending = core.outbox.submit(core.take("a"), wait=True)
