@@ -130,7 +130,7 @@ export function sameToken(one, other) {
  * @param {ArrayBuffer | ArrayBufferView} data
  */
 export function viewOf(data) {
-    if (data instanceof Uint8Array) return data;
+    if (data instanceof Uint8Array && data.constructor === Uint8Array) return data;
     if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     return new Uint8Array(data);
 }

@@ -75,7 +75,7 @@ export class CallSender extends EventTarget {
      * @returns {Promise<Sent>}
      */
     async send(data, options = {}) {
-        const bytes = viewOf(data).slice();
+        const bytes = copyOf(data);
         const { signal, timeout, ...rest } = options;
         if (signal?.aborted) throw new CallError(Code.CANCELLED);
         const end = timeout === undefined ? Infinity : this.#driver.now + timeout * 1000;
@@ -288,6 +288,22 @@ export class CallSender extends EventTarget {
     }
 }
 
+/**
+ * The bytes as they are now. Raises INVALID_ARGUMENT for what holds none.
+ *
+ * @param {ArrayBuffer | ArrayBufferView} data
+ */
+function copyOf(data) {
+    const holds = ArrayBuffer.isView(data) || data instanceof ArrayBuffer || isShared(data);
+    if (!holds) throw invalid("data is an ArrayBuffer or a view of one");
+    return viewOf(data).slice();
+}
+
+/** @param {unknown} data */
+function isShared(data) {
+    return typeof SharedArrayBuffer !== "undefined" && data instanceof SharedArrayBuffer;
+}
+
 /** A stream that is being sent. */
 export class OutgoingStream {
     #sender;
@@ -317,7 +333,7 @@ export class OutgoingStream {
      * @param {ArrayBuffer | ArrayBufferView} data copied
      */
     write(data) {
-        const bytes = viewOf(data).slice();
+        const bytes = copyOf(data);
         const { sequence } = this;
         const mine = this.#turn.then(() =>
             this.#sender.whenRoom((endpoint, now) => endpoint.writeStream(this.#id, sequence, bytes, now)),

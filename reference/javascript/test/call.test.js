@@ -315,3 +315,29 @@ test("a page that is unloaded leaves at once, with BYE, whatever waits (9.11)", 
     const { detail } = /** @type {any} */ (await left);
     assert.deepEqual([detail.code, detail.byPeer], [Code.LEFT, true]);
 });
+
+test("send takes buffers and any view of one, and what a view shows is what is sent", async () => {
+    const { ann, bob, end } = await pair();
+    const bytes = Uint8Array.from({ length: 16 }, (_, at) => at);
+    const views = [
+        bytes.buffer,
+        bytes.subarray(3, 6),
+        new DataView(bytes.buffer, 4, 2),
+        new Uint16Array(bytes.buffer, 2, 3),
+        new Float64Array(bytes.buffer, 8, 1),
+        Buffer.from(bytes.buffer, 15, 1),
+        new Uint8ClampedArray(bytes.buffer, 0, 0),
+    ];
+    const sender = ann.createSender();
+    const sends = views.map((view) => sender.send(view));
+    bytes.fill(255); // copied when it was sent
+    await Promise.all(sends);
+    const from = await receiver(bob);
+    const read = views.map(() => [...(from.read()?.data ?? [])]);
+    const counted = Array.from({ length: 16 }, (_, at) => at);
+    assert.deepEqual(read, [counted, [3, 4, 5], [4, 5], [2, 3, 4, 5, 6, 7], [8, 9, 10, 11, 12, 13, 14, 15], [15], []]);
+    for (const wrong of ["text", 7, null, [1, 2]]) {
+        await assert.rejects(sender.send(/** @type {any} */ (wrong)), { code: Code.INVALID_ARGUMENT });
+    }
+    await end();
+});
