@@ -13,11 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tools.site.javascript_types import braces, definitions, section, used
+
 _EXPORT: Final = re.compile(r'^export \{([^}]+)\} from "\./([\w.]+)";', re.MULTILINE)
 _COMMENT: Final = re.compile(r"^( *)/\*\*(.*?)\*/\n(?:\1/\*\* @type.*?\*/\n)?\1(\S[^\n]*)", re.MULTILINE | re.DOTALL)
+_ATTRIBUTE: Final = re.compile(r"^        /\*\*((?:(?!\*/).)*)\*/\n        this\.(\w+) =", re.MULTILINE | re.DOTALL)
 _TAG: Final = re.compile(r"^@(\w+)\s*", re.MULTILINE)
-_INTERNAL: Final = frozenset({"constructor", "tell", "whenRoom"})
+_INTERNAL: Final = frozenset({"tell", "whenRoom"})
 """Members that the classes have for each other."""
+_TOLD: Final = (("Report", "verdicts.js"),)
+"""Classes that `index.js` does not export, whose objects an application is given, and their files."""
+_MADE: Final = frozenset({"Call", "Signalling"})
+"""Classes that an application makes objects of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +40,25 @@ class Documented:
 def page(folder: Path) -> str:
     """The reference of everything that `index.js` exports, as Markdown."""
     lines: list[str] = []
+    named: set[str] = set()
     for names, file in _EXPORT.findall((folder / "index.js").read_text("utf-8")):
         source = (folder / file).read_text("utf-8")
         for name in (part.strip() for part in names.split(",")):
             if (item := _exported(source, name)) is not None:
                 lines += _entry(name, item)
+                named |= _types(item)
+    for name, file in _TOLD:
+        if (item := _exported((folder / file).read_text("utf-8"), name)) is not None:
+            lines += _entry(name, item)
+            named |= _types(item)
+    lines += ["## Types", "", "What the tables above name, in the notation of TypeScript.", ""]
+    lines += section(used(named, definitions(folder)))
     return "\n".join(lines)
+
+
+def _types(item: Documented) -> set[str]:
+    words = {word for _, text in item.tags for word in re.findall(r"\w+", braces(text)[0])}
+    return words.union(*map(_types, item.members))
 
 
 def _exported(source: str, name: str) -> Documented | None:
@@ -51,7 +71,9 @@ def _exported(source: str, name: str) -> Documented | None:
         found = re.match(r"export (?:async )?function (\w+\(.*?\)) \{", source[match.start() :], re.DOTALL)
         return Documented(_one_line(found[1]) if found else name, text, tags)
     end = source.find("\n}\n", match.start())
-    return Documented(f"class {name}", text, tags, tuple(_members(source[match.end() : end])))
+    members = tuple(_members(source[match.end() : end]))
+    shown = (item for item in members if name in _MADE or not item.signature.startswith("constructor"))
+    return Documented(f"class {name}", text, tags, tuple(shown))
 
 
 def _members(body: str) -> Iterator[Documented]:
@@ -69,6 +91,10 @@ def _members(body: str) -> Iterator[Documented]:
         prefix = "static " if line.startswith("static") else ""
         signature = prefix + found[2] + (_one_line(arguments[1]) if arguments else "")
         yield Documented(signature, text, tags)
+    for comment, name in _ATTRIBUTE.findall(body):
+        text, tags = _comment(comment)
+        if text:
+            yield Documented(name, text, tags)
 
 
 def _one_line(text: str) -> str:
@@ -91,11 +117,11 @@ def _entry(name: str, item: Documented) -> Iterator[str]:
         yield from (f"```js\n{item.signature}\n```", "")
     yield from _told(item)
     for member in item.members:
-        plain = re.sub(r"\(.*", "()", member.signature)
+        plain = re.sub(r"\(.*", "()", member.signature.replace("constructor", f"new {name}"))
         anchor = re.sub(r"[^a-z]+", "-", f"{name} {plain}".lower()).strip("-")
         yield f"### `{plain.replace('static ', f'{name}.')}` {{ #{anchor} }}"
         yield ""
-        yield from (f"```js\n{member.signature}\n```", "")
+        yield from (f"```js\n{member.signature.replace('constructor', f'new {name}')}\n```", "")
         yield from _told(member)
 
 
@@ -108,18 +134,8 @@ def _told(item: Documented) -> Iterator[str]:
 
 
 def _row(kind: str, text: str) -> str:
-    found, rest = _braces(text)
+    found, rest = braces(text)
     name, _, words = rest.partition(" ") if kind == "param" else ("returns", "", rest)
-    shown = re.sub(r'import\("[^"]+"\)\.', "", found).replace("|", "\\|")
+    shown = re.sub(r'import\("[^"]+"\)\.', "", found)  # the bars in it are code, and part no cells
     label = f"`{name.strip('[]')}`" + (" (optional)" if name.startswith("[") else "") if kind == "param" else "returns"
     return f"| {label} | `{shown}` | {words.replace('|', chr(92) + '|')} |"
-
-
-def _braces(text: str) -> tuple[str, str]:
-    """The type in braces at the beginning, which may hold braces, and the rest."""
-    depth = 0
-    for at, character in enumerate(text):
-        depth += (character == "{") - (character == "}")
-        if depth == 0:
-            return text[1:at], text[at + 1 :].strip()
-    return "", text

@@ -84,6 +84,7 @@ export class SignallingError extends CallError {
 
 /** @typedef {{ answer: string, resource: string, iceServers: RTCIceServer[] }} Answer */
 
+/** One call's signalling at a relay, over HTTP (chapter 13): `negotiate` is what a call's `connect` needs. */
 export class Signalling {
     #options;
     #resource;
