@@ -218,18 +218,24 @@ def _lanes_together(request: Json, ok: Json, memory: Memory) -> None:
 after("lanes-together", "CC-SCHED-003", "scheduling", _lanes_together)
 
 
-def _sorted(key: Callable[[Json], object]) -> Callable[[Json, Json, Memory], None]:
-    def do(request: Json, ok: Json, memory: Memory) -> None:
-        if ok.get("packets"):
-            ok["packets"] = sorted(ok["packets"], key=key)  # type: ignore[arg-type]
-
-    return do
-
-
-after(
-    "data-before-control", "CC-SCHED-009 CC-SCHED-013", "scheduling", _sorted(lambda packet: not _has(packet, "DATA"))
+packets(
+    "data-before-control",
+    "CC-SCHED-009 CC-SCHED-013",
+    "scheduling",
+    lambda frames, lane, memory: sorted(frames, key=lambda f: f["type"] != "DATA"),
 )
-after("data-before-roster", "CC-ROSTER-032", "relay", _sorted(lambda packet: _has(packet, "ROSTER")))
+packets(
+    "data-before-roster",
+    "CC-ROSTER-032",
+    "relay",
+    lambda frames, lane, memory: sorted(frames, key=lambda f: f["type"] == "ROSTER"),
+)
+packets(
+    "frames-reversed",
+    "CC-SCHED-008",
+    "scheduling",
+    lambda frames, lane, memory: frames[::-1] if all(f["type"] == "DATA" for f in frames) else frames,
+)
 
 
 def _reversed(request: Json, ok: Json, memory: Memory) -> None:
@@ -238,7 +244,7 @@ def _reversed(request: Json, ok: Json, memory: Memory) -> None:
         ok["packets"] = [packet for packet in ok["packets"] if packet not in data] + data[::-1]
 
 
-after("packets-reversed", "CC-SCHED-008 CC-SCHED-016 CC-SCHED-018 CC-RELAY-028", ("scheduling", "relay"), _reversed)
+after("packets-reversed", "CC-SCHED-016 CC-SCHED-018", "scheduling", _reversed)
 packets(
     "high-last",
     "CC-SCHED-017",
