@@ -31,7 +31,7 @@ def _fresh(bench: Bench, **options: Any) -> Acceptor:
     return far
 
 
-@negative("CC-LINK-010")
+@negative("CC-LINK-010", "CC-LIMIT-018")
 @positive("CC-LINK-007", "CC-LINK-009", "CC-VER-001", "CC-LIMIT-018", "CC-LINK-010")
 def test_hello(bench: Bench) -> None:
     """A fresh HELLO: an instance identifier of its own, received 0, limits within bounds."""
