@@ -206,6 +206,7 @@ def test_new_transport_while_active(bench: Bench) -> None:
     counted = len(far.written)
     far.machine.op("receive", transport=old, lane="reliable", packet="0101001200050000000000010000000168690000"[:36])
     expect(not far.machine.new_events("receiver_created"), "CC-LINK-072", "nothing of it is read")
+    expect(far.transport is not None and not far.new("BYE"), "CC-LINK-072", "nor judged", actual=far.inbox)
     far.take_up(hello)
     bench.advance(30)
     for ack in far.take("ACK"):

@@ -129,10 +129,12 @@ def test_batching(bench: Bench) -> None:
     ann = member(relay, "ann")
     bench.advance(100)
     ann.take()
-    for name in ("bob", "carol", "dan"):
-        member(relay, name)
+    member(relay, "bob")
     first = ann.take("ROSTER")
     expect_equal([e["id"] for r in first for e in r["entries"]], ["bob"], "CC-ROSTER-034", "the first at once")
+    for name in ("carol", "dan"):
+        member(relay, name)
+    expect_equal(ann.take("ROSTER"), [], "CC-ROSTER-034", "those behind it wait for 50 ms")
     bench.advance(51)
     later = ann.take("ROSTER")
     expect_equal(
@@ -399,7 +401,12 @@ def test_refuse(bench: Bench) -> None:
     """A message that is too large is refused before its ACK, its fragments dropped; a stream never for its length."""
     _, members = call(bench, limits={"largest_message": 40_000})
     owner = members[2]
+    owner.hold()
     owner.write(f.data(b"abc", sender=2, fragment=(0, 40_001, False)))
+    bench.advance(30)
+    owner.hold(held=False)
+    kinds = [x["type"] for x in owner.new("REFUSE", "ACK")]
+    expect_equal(kinds[:1], ["REFUSE"], "CC-RELAY-023", "REFUSE before the ACK that covers its frame")
     refuse = owner.one("CC-RELAY-018", "REFUSE")
     expect_equal((refuse["value"], refuse["reason"]), (1, code_of("MESSAGE_TOO_LARGE")), "CC-RELAY-016", "REFUSE")
     owner.write(

@@ -36,8 +36,10 @@ def test_gone_at_relay(bench: Bench) -> None:
     members[3].write(f.bye("LEFT"))
     owner.take()
     frame = f.data(sender=2, private=True, to=(4, [1, 3], False))
+    owner.hold()
     owner.write(frame)
     bench.advance(30)
+    owner.hold(held=False)
     kinds = [x["type"] for x in owner.new("FAIL", "ACK")]
     expect_equal(kinds[:1], ["FAIL"], "CC-ROSTER-062", "FAIL before the ACK")
     wanted = f.fail(1, "UNKNOWN_RECIPIENT", sender=2, recipient=3)
