@@ -30,7 +30,7 @@ class Scene:
 
     def __init__(self, bench: Bench, state: str, *, resume_window: int | None = None) -> None:
         self.bench = bench
-        limits = {} if resume_window is None else {"limits": {"resume_window": resume_window}}
+        limits: dict[str, Any] = {} if resume_window is None else {"limits": {"resume_window": resume_window}}
         self.machine = bench.peer("acceptor", peer_identity="ann", **limits)
         self.state = state
         self.far = Initiator(bench, self.machine, "ann")

@@ -187,11 +187,15 @@ class Worker:
 
 
 _worker: Worker | None = None
+_PARENT: Final = os.getppid()
 
 
 def work(order: Order) -> list[Json]:
     """As `Worker.run`, with the worker of this process. Records are without transcripts, which nobody reads."""
     global _worker  # noqa: PLW0603
+    if os.getppid() != _PARENT:
+        # Whoever gave the orders is gone, and with it the use of an answer.
+        os._exit(1)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     _worker = _worker or Worker()
     kept: Sequence[str] = ("check", "requirements", "result", "broken", "message")

@@ -218,19 +218,23 @@ def _lanes_together(request: Json, ok: Json, memory: Memory) -> None:
 after("lanes-together", "CC-SCHED-003", "scheduling", _lanes_together)
 
 
-def _sorted(key: Callable[[Json], object]) -> Callable[[Json, Json, Memory], None]:
-    def do(request: Json, ok: Json, memory: Memory) -> None:
-        if ok.get("packets"):
-            ok["packets"] = sorted(ok["packets"], key=key)  # type: ignore[arg-type]
-
-    return do
-
-
 packets(
     "data-before-control",
     "CC-SCHED-009 CC-SCHED-013",
     "scheduling",
     lambda frames, lane, memory: sorted(frames, key=lambda f: f["type"] != "DATA"),
+)
+packets(
+    "data-before-roster",
+    "CC-ROSTER-032",
+    "relay",
+    lambda frames, lane, memory: sorted(frames, key=lambda f: f["type"] == "ROSTER"),
+)
+packets(
+    "frames-reversed",
+    "CC-SCHED-008",
+    "scheduling",
+    lambda frames, lane, memory: frames[::-1] if all(f["type"] == "DATA" for f in frames) else frames,
 )
 
 
