@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
+from callchannel.aio.transport import DRAIN_TIME
 from callchannel.core.lanes import Lane
 from callchannel.signalling.client import SignalledTransport, connect_factory
 
@@ -79,6 +81,9 @@ class RawPeer:
     async def close(self) -> None:
         """Close the connection, whatever is buffered."""
         if self._transport is not None:
-            await self._transport.inner.connection.close()
+            # With much to send, and nobody who takes it, closing the socket may not come to an end.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_TIME):
+                    await self._transport.inner.connection.close()
             self._transport.close()
             await self._transport.wait_closed()
