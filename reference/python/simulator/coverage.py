@@ -52,9 +52,10 @@ class Coverage:
         from simulator import watch_links, watch_receivers, watch_senders  # noqa: PLC0415 - only where it is needed
 
         for kind, name, watch in (*watch_senders.WATCHES, *watch_receivers.WATCHES, *watch_links.WATCHES):
-            original = kind.__dict__[name]
-            self._originals.append((kind, name, original))
-            setattr(kind, name, self._wrapped(original, watch))
+            owner = next(base for base in kind.__mro__ if name in base.__dict__)
+            original = owner.__dict__[name]
+            self._originals.append((owner, name, original))
+            setattr(owner, name, self._wrapped(original, watch))
         return self.hits
 
     def _wrapped(self, original: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
