@@ -86,7 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     selftest.add_argument("--record", action="store_true", help="find out anew which checks see which defect")
     selftest.add_argument("--full", action="store_true", help="everything against the whole suite on five seeds")
     selftest.add_argument("--progress", type=Path, help="file by which --full goes on where it stopped")
-    selftest.add_argument("--only", default="", help="only what has this in its name")
+    selftest.add_argument(
+        "--only", default="", help="only what has this in its name, or is of this kind; with commas: any of these"
+    )
     adapter = command("new-adapter", new_adapter, "write the skeleton of an adapter")
     adapter.add_argument("--lang", choices=("python", "js"), required=True)
     adapter.add_argument("--to", type=Path, help="file to write; by default standard output")

@@ -128,7 +128,12 @@ def seeded(trial: Trial, reference: str, seed: int) -> Judged:
 def selftest(*, reference: str | None, mode: str, only: str, progress: Path | None = None) -> int:
     """Run the trials and print them. *mode*: `quick`, `record` or `full`. Returns the exit status."""
     command = reference or REFERENCE
-    chosen = [trial for trial in all_trials.trials() if not only or only in trial.name or only == trial.kind]
+    wanted = [part for part in only.split(",") if part]
+    chosen = [
+        trial
+        for trial in all_trials.trials()
+        if not wanted or any(part in trial.name or part == trial.kind for part in wanted)
+    ]
     if mode == "full":
         return _full(chosen, command, progress or Path("selftest-progress.json"))
     record: Json = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
