@@ -6,12 +6,23 @@ from __future__ import annotations
 import pytest
 
 from callchannel_conformance import frames as f
+from callchannel_conformance.bench.far import Far
 from callchannel_conformance.bench.links import group, settle
 from callchannel_conformance.bench.machine import Bench
 from callchannel_conformance.checks.helpers import open_sender, payload, read, received, send
 from callchannel_conformance.checks.relay_scene import call
 from callchannel_conformance.marks import negative, positive
-from callchannel_conformance.outcome import expect_equal
+from callchannel_conformance.outcome import expect, expect_equal
+
+
+def _packets(far: Far) -> list[int]:
+    """The size of each packet with DATA."""
+    sizes: dict[int, int] = {}
+    with_data = {seen.packet for seen in far.seen if seen.frame["type"] == "DATA"}
+    for seen in far.seen:
+        if seen.packet in with_data:
+            sizes[seen.packet] = sizes.get(seen.packet, 0) + len(seen.raw)
+    return list(sizes.values())
 
 
 @positive("CC-SCHED-017")
@@ -90,3 +101,34 @@ def test_receipt_waits_for_an_ack(bench: Bench) -> None:
     settle(far)
     kinds = [frame["type"] for frame in far.take("RECEIPT", "DATA")]
     expect_equal(kinds, ["RECEIPT", "DATA", "DATA"], "CC-LINK-035", "an ACK makes room")
+
+
+@positive("CC-SCHED-005")
+@negative("CC-SCHED-005")
+@pytest.mark.parametrize("sessions", [1, 3])
+def test_bundles(bench: Bench, sessions: int) -> None:
+    """Small messages that wait share packets of at most `bundle` bytes, whoever sent them."""
+    far = group(bench)
+    senders = [open_sender(far) for _ in range(sessions)]
+    far.hold()
+    for _ in range(30):
+        for sender in senders:
+            send(far, sender, bytes(100))
+    far.hold(held=False)
+    sizes = _packets(far)
+    expect(max(sizes) <= 1_150, "CC-SCHED-005", "no packet of several frames is larger", actual=sizes)
+
+
+@positive("CC-SCHED-005")
+@negative("CC-SCHED-005")
+@pytest.mark.parametrize("sessions", [1, 3])
+def test_bundles_of_a_relay(bench: Bench, sessions: int) -> None:
+    """So do those that wait at a relay."""
+    _, (ann, bob) = call(bench, 2)
+    bob.hold()
+    for sequence in range(1, 31):
+        for session in range(1, sessions + 1):
+            ann.write(f.data(bytes(100), session=session, channel=session, sequence=sequence))
+    bob.hold(held=False)
+    sizes = _packets(bob)
+    expect(max(sizes) <= 1_150, "CC-SCHED-005", "no packet of several frames is larger", actual=sizes)

@@ -33,7 +33,7 @@ def _got(far: Far, receiver: int) -> list[int]:
 
 
 @positive("CC-FRAG-039")
-@negative("CC-LIMIT-014", "CC-LIMIT-001")
+@negative("CC-LIMIT-014", "CC-LIMIT-001", "CC-DELIV-071")
 def test_each_in_its_time(bench: Bench) -> None:
     """Each partial message is given up when its own time has passed, the second one as well as the first."""
     far = group(bench)
@@ -49,6 +49,10 @@ def test_each_in_its_time(bench: Bench) -> None:
     bench.advance(300)
     _part(far, 3, 1)
     expect_equal(_got(far, receiver), [], "CC-FRAG-039", "message 3 was given up after 2 s")
+    for sequence in (2, 3):
+        _part(far, sequence, 0)
+        _part(far, sequence, 1)
+    expect_equal(_got(far, receiver), [], "CC-DELIV-071", "what was given up does not begin again")
     _part(far, 5, 0)
     bench.advance(1_950)
     _part(far, 5, 1)

@@ -123,3 +123,54 @@ def test_lossy_must_understand(bench: Bench, kind: int, value: bytes, fragmented
             far.write(part, lane="lossy")
         got = [message["sequence"] for message in read_all(far.machine, receiver)]
         expect_equal(got, [] if must else [3], "CC-EXT-009" if must else "CC-EXT-007", f"message {sequence}")
+
+
+@positive("CC-FRAME-024", "CC-FRAG-008", "CC-FRAG-015", "CC-FRAG-016")
+@pytest.mark.parametrize("to", [None, ["bob"]])
+@pytest.mark.parametrize("confirm", ["accepted", "delivered"])
+def test_parts_and_abort(bench: Bench, to: list[str] | None, confirm: str) -> None:
+    """All fragments of a message and its ABORT have its flags and its total, and their indexes follow each other."""
+    far = group(bench, window=65_536)
+    options = {} if to is None else {"to": to}
+    sender = open_sender(far, confirm=confirm, **options)
+    send(far, sender, bytes(100_000))
+    far.machine.do("cancel", sender=sender, sequence=1, code="CANCELLED")
+    parts = far.take("DATA")
+    count = len(parts)
+    indexes = [part["fragment"]["index"] for part in parts]
+    expect_equal(indexes, list(range(count)), "CC-FRAG-015", "the index of ABORT is the next one")
+    ends = [part["fragment"]["abort"] for part in parts]
+    expect_equal(ends, [False] * (count - 1) + [True], "CC-FRAG-013", "ABORT is the last of them")
+    expect_equal({part["fragment"]["total"] for part in parts}, {100_000}, "CC-FRAG-008", "all have the total")
+    flags = [sorted(part["flags"]) for part in parts]
+    expect_equal(flags[1:-1], flags[:1] * (count - 2), "CC-FRAME-024", "all fragments have the same flags")
+    expect_equal(flags[-1], flags[0], "CC-FRAG-016", "so has ABORT")
+
+
+@positive("CC-FRAME-097")
+@negative("CC-FRAME-097", "CC-LINK-082")
+def test_what_is_counted(bench: Bench) -> None:
+    """On the reliable lane Lossy DATA and types with bit 40 are not counted, a skipped frame without that bit is."""
+    far = group(bench)
+    bench.advance(30)
+    before = len(far.written)
+    far.take()
+    far.write(
+        f.data(reliable=False), f.unknown(0xCA), f.unknown(0x8A), f.data(reliable=False, sequence=2), f.data(session=2)
+    )
+    far.written += [b"", b""]  # room for a machine that counts too much: it is judged here
+    bench.advance(30)
+    acks = [frame["received"] for frame in far.take("ACK")]
+    expect_equal(acks[-1:], [before + 2], "CC-FRAME-097", "the skipped frame and the Reliable message count")
+
+
+@positive("CC-LIMIT-020")
+@negative("CC-LIMIT-019", "CC-LIMIT-020")
+@pytest.mark.parametrize("reliability", ["reliable", "lossy"])
+def test_largest_message_in_force(bench: Bench, reliability: str) -> None:
+    """Messages are held to the largest message of WELCOME, which may be reached."""
+    far = group(bench, bench.endpoint(limits={"largest_message": 32_768}), largest_message=32_768)
+    sender = open_sender(far, reliability=reliability)
+    requirement = "CC-LIMIT-019" if reliability == "reliable" else "CC-LIMIT-020"
+    far.machine.raises(requirement, "MESSAGE_TOO_LARGE", "send", sender=sender, data="00" * 32_769)
+    expect_equal(send(far, sender, bytes(32_768)), 1, "CC-LIMIT-013", "32,768 bytes")

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from callchannel_conformance import frames as f
 from callchannel_conformance.bench.links import member, settle
 from callchannel_conformance.bench.machine import Bench
 from callchannel_conformance.checks.relay_scene import call, code_of
 from callchannel_conformance.marks import negative, positive
-from callchannel_conformance.outcome import expect_equal
+from callchannel_conformance.outcome import expect, expect_equal
 
 _WINDOW = 65_536
 _LIFETIME = 3
@@ -137,3 +139,39 @@ def test_lossy_while_suspended(bench: Bench) -> None:
     ann.write(f.close(1))
     bob.none("CC-RELAY-031", "CLOSE")
     carol.one("CC-RELAY-031", "CLOSE")
+
+
+@negative("CC-RELAY-029")
+@positive("CC-ROSTER-059")
+@pytest.mark.parametrize("reliable", [True, False])
+def test_everyone_but_one(bench: Bench, reliable: bool) -> None:
+    """A message to everyone but one goes to the others, and not back to its sender."""
+    _, (ann, bob, carol) = call(bench, 3)
+    ann.write(f.data(reliable=reliable, private=True, to=(3, [1], True)))
+    ann.none("CC-RELAY-029", "DATA")
+    bob.none("CC-ROSTER-059", "DATA")
+    carol.one("CC-ROSTER-059", "DATA")
+
+
+@positive("CC-RELAY-036", "CC-RELAY-037")
+def test_limit_by_the_longest_queue(bench: Bench) -> None:
+    """The owner's limit is lowered by the longest queue of a recipient, not by all of them."""
+    _, (ann, bob, carol) = call(bench, 3, limits={"window": _WINDOW})
+    size, count = 5_000, 6
+    for sequence in range(1, 9):
+        ann.write(f.data(bytes(size - 16), sequence=sequence))
+    bob.hold()
+    carol.hold()
+    for sequence in range(9, 9 + count):
+        ann.write(f.data(bytes(size - 16), sequence=sequence))
+    ann.take()
+    queued = {bob: count, carol: count}
+    seen = 0
+    for _ in range(count):
+        for far in (bob, carol):
+            queued[far] -= sum(frame["type"] == "DATA" for frame in far.pull())
+            limit = (8 + count - max(queued.values())) * size + _WINDOW
+            for credit in ann.take("CREDIT"):
+                seen += 1
+                expect_equal(credit["value"], limit, "CC-RELAY-036", f"{max(queued.values())} frames wait at most")
+    expect(seen, "CC-RELAY-037", "CREDIT is due while the queues get shorter")

@@ -20,6 +20,7 @@ def test_open_sessions(bench: Bench, reliable: bool) -> None:
     """As many sessions as `open_sessions` are admitted and not one more; an ended one makes room."""
     _, (ann, bob) = call(bench, 2, limits={"open_sessions": 16, "new_sessions": 1_000})
     for session in range(1, 18):
+        bench.advance(10)
         ann.write(f.data(session=session, channel=session, reliable=reliable))
     expect_equal(len(bob.take("DATA")), 16, "CC-LIMIT-013", "16 sessions are admitted")
     if reliable:

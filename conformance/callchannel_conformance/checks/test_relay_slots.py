@@ -66,10 +66,12 @@ def test_joined_after_the_epoch(bench: Bench, reliable: bool) -> None:
 @pytest.mark.parametrize("epoch", [3, 4])
 def test_left_in_the_epoch(bench: Bench, epoch: int) -> None:
     """Who left in an epoch was there in the one before, and not in it."""
-    _, (ann, bob, carol) = call(bench, 3)
+    relay, (ann, bob, carol) = call(bench, 3)
     bob.write(f.bye("LEFT"))
     bench.advance(60)
-    settle(ann, carol)
+    dan = member(relay, "dan")
+    bench.advance(60)
+    settle(ann, carol, dan)
     ann.take()
     ann.write(f.data(private=True, to=(epoch, [1], False)))
     if epoch == 4:
