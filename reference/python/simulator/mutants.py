@@ -31,8 +31,9 @@ CLASSES = ("equivalent", "legal", "unobservable", "hole")
 SEED = "1"
 
 _NAMES = (
-    "composing counting endpoint flow fragments link lobby lossy_receiver outgoing plain receiver receivers recipients "
-    "reliable_receiver replay roster scheduling sender senders timers verdicts relay.broadcasting relay.custody "
+    "commands composing counting endpoint flow fragments link link_life lobby lossy_receiver outgoing plain receiver "
+    "receivers recipients reliable_receiver replay roster scheduling sender sender_queue sender_terms sender_writing "
+    "senders timers verdicts relay.broadcasting relay.custody "
     "relay.downlink relay.lossy relay.membership relay.outbox relay.owned relay.owned_lossy relay.port relay.receipts "
     "relay.relay relay.route relay.session relay.turns relay.uplink"
 )

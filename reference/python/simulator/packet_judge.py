@@ -68,6 +68,8 @@ class PacketJudge:
     def leaving(self, node: Node) -> None:
         """An application leaves."""
         assert node.inc is not None
+        if not node.inc.leaving:
+            node.inc.leaving_at = self.world.clock(node)
         node.inc.leaving = True
         for sender in node.inc.senders.values():
             sender.closed = True
@@ -112,6 +114,13 @@ class PacketJudge:
         hello = link.hellos.get(cable.number)
         if not inc.hub.is_relay:
             return
+        if not end and frame.reason == LEFT and inc.told_joined and inc.suspended_at is None:
+            waited = self.world.clock(self.nodes[inc]) - inc.leaving_at
+            if waited < self.world.limits.leave_time and link.acked[0] < len(link.written[0]):
+                raise Violation(
+                    "CC-LINK-060",
+                    f"{inc} leaves with {len(link.written[0])} frames written, {link.acked[0]} acknowledged",
+                )
         if end and frame.reason == RESUME_UNKNOWN and inc.present and hello is not None and hello.token == link.token:
             if inc.hub is self.world.hub_record:
                 raise Violation("CC-LINK-018", f"the relay does not know the living link of {inc}")

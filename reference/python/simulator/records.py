@@ -68,6 +68,8 @@ class Inc:
         """Whether LinkEnded was told."""
         self.end_code = 0
         self.leaving = False
+        self.leaving_at = 0
+        """Its own time when its application left first."""
         self.gone = False
         """Whether its process was killed."""
         self.senders: dict[int, Sender] = {}
