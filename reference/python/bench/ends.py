@@ -26,6 +26,8 @@ HIGH_WATER_SMALL = 2_048
 loopback, and each loss costs SCTP a second."""
 BUNDLE = 1_150
 _CHUNK = 1_160
+_PATIENCE = 120.0
+"""Seconds that a busy machine may take to connect."""
 BULK, ECHO, LOSSY = 1, 2, 3
 """The channels: for bulk, for what is echoed at once, and for what may be lost."""
 
@@ -56,7 +58,8 @@ class CallEnd:
     @classmethod
     async def offer(cls, exchange: Exchange, on_message: OnMessage) -> CallEnd:
         """The end that makes the offer."""
-        return cls(await Call.peer_to_peer(offering(exchange), initiator=True, identity="near"), on_message)
+        call = await Call.peer_to_peer(offering(exchange), initiator=True, identity="near", timeout=_PATIENCE)
+        return cls(call, on_message)
 
     @classmethod
     async def answer(cls, next_offer: NextOffer, on_message: OnMessage) -> CallEnd:

@@ -188,6 +188,9 @@ def conditions(results: dict[str, Any]) -> str:
         if max(loads) > cores
         else ""
     )
+    short = [name for name, found in results["benchmarks"].items() if found["quick"]]
+    if short:
+        shared += f" Shorter runs: {', '.join(short)}."
     return f"Measured on {results['machine']['system']} with {cores} cores; {versions}.{shared}"
 
 

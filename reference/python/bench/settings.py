@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class Settings:
     """`scale` shrinks the work of each run, `runs` is how often everyone does it."""
 
-    runs: int = 9
+    runs: int = 5
     scale: float = 1.0
     quick: bool = False
 

@@ -9,7 +9,7 @@ import pytest
 from bench import plots, report
 from bench.growth import Series
 
-RESULTS = Path(plots.__file__).parent / "results" / "full.json"
+RESULTS = Path(plots.__file__).parent / "results" / "recorded.json"
 
 ONE = Series(name="rate-size", line="", x="bytes", unit="messages/s", points=((16, 900, 800, 950), (64, 500, 500, 500)))
 
