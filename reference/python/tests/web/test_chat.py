@@ -190,3 +190,22 @@ async def test_frames_are_explained_and_figures_shown(chromium: str) -> None:
         await expect(rows.filter(has_text="payload")).to_contain_text("“looked at”")
         await expect(ann.page.locator("#charts .chart")).to_have_count(3)
         await expect(ann.page.locator("#figures div", has_text="Resumed")).to_contain_text("0 ×")
+
+
+async def test_the_end_stays_in_sight_unless_somebody_reads_above(chromium: str) -> None:
+    async with staged(chromium) as stage, await stage.python("pia") as pia:
+        ann = await stage.person("ann")
+        scroll = ann.page.locator("#log-scroll")
+        async with pia.create_sender(confirm="delivered") as sender:
+            for number in range(30):
+                await sender.send_text(f"line {number}")
+            await sender.send(png(256), name="c.png", content_type="image/png")
+            await expect(ann.page.locator(".picture")).to_have_js_property("complete", True)
+            await expect(ann.page.locator(".download")).to_be_in_viewport()
+            await scroll.evaluate("(log) => (log.scrollTop = 0)")
+            await expect(ann.entry("line 0")).to_be_in_viewport()
+            await sender.send_text("while Ann reads above")
+            await ann.reads("while Ann reads above")
+        await expect(ann.entry("line 0")).to_be_in_viewport()
+        await ann.say("mine is shown")
+        await expect(ann.entry("mine is shown")).to_be_in_viewport()

@@ -187,13 +187,33 @@ export class Log {
     #scroll = box("log-scroll");
     /** @type {Entry[]} */
     #entries = [];
+    /** Whether the end is in sight, where it stays then. */
+    #atEnd = true;
+
+    constructor() {
+        const view = this.#scroll;
+        let top = 0;
+        view.addEventListener("scroll", () => {
+            // Only who goes up leaves the end; it may also have moved away by what was added.
+            if (view.scrollHeight - view.scrollTop - view.clientHeight < 80) this.#atEnd = true;
+            else if (view.scrollTop < top) this.#atEnd = false;
+            top = view.scrollTop;
+        });
+        // Entries grow after they were added: images are read, verdicts come.
+        const grown = new ResizeObserver(() => {
+            if (this.#atEnd) view.scrollTop = view.scrollHeight;
+        });
+        grown.observe(this.#list);
+        grown.observe(view);
+    }
 
     /**
      * @param {{ id: string, own: boolean, about: string }} origin
      */
     add(origin) {
         const entry = new Entry(origin);
-        this.#follow(() => this.#list.append(entry.element));
+        if (origin.own) this.#atEnd = true;
+        this.#list.append(entry.element);
         this.#entries.push(entry);
         while (this.#entries.length > KEPT) this.#entries.shift()?.forget();
         box("log-empty").hidden = true;
@@ -202,23 +222,8 @@ export class Log {
 
     /** A line that is nobody's message. @param {string} text */
     event(text) {
-        this.#follow(() => this.#list.append(make("li", { class: "event", text })));
+        this.#list.append(make("li", { class: "event", text }));
         const events = this.#list.querySelectorAll(".event");
         if (events.length > KEPT) events[0].remove();
-    }
-
-    /** Adds something, and shows the end if that was in sight. @param {() => void} add */
-    #follow(add) {
-        const box = this.#scroll;
-        const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 80;
-        add();
-        if (atEnd) box.scrollTop = box.scrollHeight;
-    }
-
-    /** After an entry has grown. */
-    grown() {
-        this.#follow(() => {});
-        const box = this.#scroll;
-        if (box.scrollHeight - box.scrollTop - box.clientHeight < 400) box.scrollTop = box.scrollHeight;
     }
 }

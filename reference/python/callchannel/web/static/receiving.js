@@ -58,7 +58,6 @@ export class Receiving {
             if (text !== null) {
                 entry.text(text);
                 announce(`${shown(id)}: ${text.slice(0, 200)}`);
-                this.#log.grown();
                 return;
             }
         }
@@ -68,7 +67,6 @@ export class Receiving {
         if (type !== null) entry.picture(new Blob([blob], { type }), message.name);
         entry.file(blob, message.name);
         announce(`${shown(id)} has sent ${type === null ? "a file" : "an image"}, ${size(blob.size)}`);
-        this.#log.grown();
     }
 
     /**

@@ -140,7 +140,6 @@ export class Sending {
         const how = this.#how;
         const entry = this.#entry(recipients, how);
         entry.text(text);
-        this.#log.grown();
         void this.#follow(entry, how, () => {
             const outlet = this.#outlet(how);
             return { outlet, sent: outlet.sender.sendText(text, { recipients }) };
@@ -187,7 +186,6 @@ export class Sending {
                 announce(`A message was not sent. ${trouble(error)}`);
             }
         }
-        this.#log.grown();
     }
 
     // --- files -------------------------------------------------------------------------------------------------------
@@ -214,7 +212,6 @@ export class Sending {
         const abort = new AbortController();
         const progress = entry.transfer(file.name, { label: "Cancel", act: () => abort.abort() });
         progress(0, file.size);
-        this.#log.grown();
         /** @type {Outlet | undefined} */
         let outlet;
         await this.#follow(entry, how, () => {
