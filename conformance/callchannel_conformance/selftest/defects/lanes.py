@@ -234,7 +234,7 @@ packets(
     "frames-reversed",
     "CC-SCHED-008",
     "scheduling",
-    lambda frames, lane, memory: frames[::-1] if all(f["type"] == "DATA" for f in frames) else frames,
+    lambda frames, lane, memory: frames[::-1] if sum(f["type"] == "DATA" for f in frames) > 1 else frames,
 )
 
 
