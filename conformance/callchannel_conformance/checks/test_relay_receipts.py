@@ -92,6 +92,7 @@ def test_too_small(bench: Bench, replace: bool) -> None:
     relay, (ann,) = call(bench, 1)
     bob = Initiator(bench, relay, "bob")
     bob.connect(admission={"identity": "bob", "may_send": True})
-    bob.say_hello(largest_message=f.LARGEST - 1, replace=replace)
+    assert ann.welcome is not None
+    bob.say_hello(largest_message=ann.welcome["largest_message"] - 1, replace=replace)
     bob.ended("CC-RELAY-003", "TOO_SMALL")
     expect(not ann.new("ROSTER"), "CC-LINK-017", "nobody has joined", actual=ann.inbox)
