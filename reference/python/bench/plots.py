@@ -51,9 +51,9 @@ class Drawing:
 ALL: Final = (
     Drawing("rate-size", "Messages a second, by their size", logarithmic=True),
     Drawing("volume-size", "Megabytes a second, by the size of a message"),
-    Drawing("rate-sessions", "Messages a second of 100 B, by senders that write at once"),
+    Drawing("rate-sessions", "Messages a second, by senders that write at once"),
     Drawing("rate-recipients", "Deliveries a second of a relay, by recipients"),
-    Drawing("time-links", "Microseconds for a message to ten, by links of the relay"),
+    Drawing("time-links", "Microseconds for a message to ten, by links"),
     Drawing("memory-size", "Most memory of both ends for one message (KB)", logarithmic=True),
     Drawing("memory-sessions", "Memory of both ends for open sessions (KB)", logarithmic=True),
     Drawing("memory-recipients", "Memory of 1,000 messages that wait for all (KB)", logarithmic=True),
@@ -117,7 +117,7 @@ def draw(drawing: Drawing, lines: Sequence[Series]) -> str:
         parts.append(f'<path class="l c{number}" d="M{" ".join(f"{a:.1f} {b:.1f}" for a, b in points)}"/>')
         parts += [f'<circle class="f{number}" cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for a, b in points]
         if line.line:
-            at = points[-1][1] - 8
+            at = points[-1][1] - 16
             while any(abs(at - other) < 14 for other in labels):
                 at += 14
             labels.append(at)
