@@ -74,3 +74,21 @@ def test_reader_of_a_stream_pays(bench: Bench) -> None:
     fail = far.one("CC-DELIV-060", "FAIL")
     expect_equal((fail["session"], fail["value"]), (1, 1), "CC-SESS-044", "message 1 is discarded")
     far.machine.raises("CC-FRAG-028", "ABORTED", "read_chunk", receiver=receiver)
+
+
+@positive("CC-DELIV-081", "CC-DELIV-060")
+@negative("CC-DELIV-081")
+def test_number_of_unread_messages(bench: Bench) -> None:
+    """Empty messages have a bound, too: as many as the standard promises stay, and who has the most pays for more."""
+    far = _endpoint(bench)
+    _fill(far, 1, [0] * 100)
+    left = _MEMORY // 64
+    for first in range(1, left, 256):
+        if first == _MEMORY // 256 - 255:
+            far.none("CC-DELIV-081", "FAIL")
+        far.write(*(f.data(b"", session=2, channel=2, sequence=first + place) for place in range(256)))
+    fail = far.one("CC-DELIV-081", "FAIL")
+    told = (fail["session"], fail["value"], fail["reason"])
+    expect_equal(told, (2, 1, f.bye("MEMORY")["code"]), "CC-DELIV-081", "session 2 has the most messages")
+    receivers = [created["receiver"] for created in far.machine.take("receiver_created")]
+    expect(read(far.machine, int(receivers[0])) is not None, "CC-DELIV-081", "session 1 keeps its messages")
