@@ -6,10 +6,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 from tools.faults import ROOT
 
-_FENCE = re.compile(r'^```(\w+)(?: title="([^"]*)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r'^( *)```(\w+)(?: title="([^"]*)")?\n(.*?)^\1```$', re.MULTILINE | re.DOTALL)
 _ANY_FENCE = re.compile(r"^\s*```", re.MULTILINE)
 
 
@@ -34,11 +35,11 @@ def blocks_of(path: Path) -> list[DocBlock]:
     source = path.read_text("utf-8")
     page = path.relative_to(ROOT / "docs").as_posix()
     found = [
-        DocBlock(page, source.count("\n", 0, match.start()) + 1, match[1], match[2] or "", match[3])
+        DocBlock(page, source.count("\n", 0, match.start()) + 1, match[2], match[3] or "", dedent(match[4]))
         for match in _FENCE.finditer(source)
     ]
     if len(_ANY_FENCE.findall(source)) != 2 * len(found):
-        raise ValueError(f"{page} has a code block without a language, or indented")
+        raise ValueError(f"{page} has a code block without a language, or one that does not end as it begins")
     return found
 
 

@@ -243,6 +243,11 @@ def check_command(words: list[str]) -> None:
         assert not extra or extra.rstrip("]") in project["optional-dependencies"]
     elif program == "python" and rest[0].endswith(".py"):
         assert any(block.title == rest[0] for block in BLOCKS), words
+    elif program == "make":
+        assert re.search(rf"^{rest[0]}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), words
+    elif program.startswith("PYTHONPATH="):
+        folder, (_, dash, module, *_) = program.partition("=")[2], rest
+        assert dash == "-m" and (ROOT / folder / f"{module.replace('.', '/')}.py").is_file(), words
     elif program == "cp":
         assert (ROOT / rest[1]).is_dir(), words
     else:
