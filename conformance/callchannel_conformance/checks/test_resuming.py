@@ -165,7 +165,9 @@ def test_control_frames_for_data(bench: Bench) -> None:
     session = far.one("CC-SESS-007", "DATA")["session"]
     frame = f.receipt(1, recipient=0, sender=2, session=session)
     for _ in range(2 * rate // 500):
+        expect(far.transport is not None, "CC-LIMIT-016", "a bucket of twice the rate", actual=far.inbox)
         far.write(*[frame] * 500)
+    expect(far.transport is not None, "CC-LIMIT-016", "a bucket of twice the rate", actual=far.inbox)
     for _ in range(20):
         send(far, sender)
     far.write(*[frame] * 40)

@@ -28,7 +28,7 @@ AREAS_OF_PATCHES: Final = {
     "fragments": ("fragments", "partials", "lossy", "receiver", "credit", "relay_limits", "relay_delivery"),
     "delivery": (
         *("delivery", "settling", "credit", "memory", "queues", "recipients", "sender", "lossy", "receiver"),
-        *("roster_endpoint", "relay_delivery"),
+        *("fragments", "roster_endpoint", "relay_delivery"),
     ),
     "scheduling": ("scheduling", "pace", "delivery", "relay_delivery"),
     "link": ("link_endpoint", "link_states", "resuming", "resume", "validation", "peer", "relay"),
