@@ -117,3 +117,18 @@ def test_slots_of_control_frames(bench: Bench, name: str) -> None:
     far = group(bench)
     far.write(_CONTROLS[name])
     far.ended("CC-FRAME-061", "SLOT")
+
+
+@positive("CC-ROSTER-011", "CC-SESS-053")
+@pytest.mark.parametrize("known", [True, False])
+def test_departed_owner_is_draining(bench: Bench, known: bool) -> None:
+    """Reliable DATA of an owner that has left is taken, of a session that is known as well as of a new one."""
+    far = group(bench)
+    if known:
+        far.write(f.data())
+    far.change(f.leave(0))
+    far.machine.take()
+    far.write(f.data(sequence=2))
+    far.goes_on("CC-ROSTER-011")
+    kinds = [event["event"] for event in far.machine.take("receiver_created", "receiver_closed")]
+    expect_equal(kinds, [] if known else ["receiver_created"], "CC-ROSTER-011", "the frame is taken")
