@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from callchannel_conformance import frames as f
 from callchannel_conformance.bench.far import Far
-from callchannel_conformance.bench.links import group
+from callchannel_conformance.bench.links import Acceptor, group
 from callchannel_conformance.bench.machine import Bench
 from callchannel_conformance.checks.helpers import read
 from callchannel_conformance.marks import negative, positive
@@ -92,3 +94,18 @@ def test_number_of_unread_messages(bench: Bench) -> None:
     expect_equal(told, (2, 1, f.bye("MEMORY")["code"]), "CC-DELIV-081", "session 2 has the most messages")
     receivers = [created["receiver"] for created in far.machine.take("receiver_created")]
     expect(read(far.machine, int(receivers[0])) is not None, "CC-DELIV-081", "session 1 keeps its messages")
+
+
+@positive("CC-LIMIT-018")
+@negative("CC-LIMIT-018")
+@pytest.mark.parametrize("name", ["window", "largest_message"])
+def test_no_more_is_announced_than_memory_holds(bench: Bench, name: str) -> None:
+    """An endpoint that is given less memory than its window or largest message says so, or announces less."""
+    machine = bench.endpoint(limits={"receive_memory": _MEMORY, name: 2 * _MEMORY})
+    if (refused := machine.creation.raised) is not None:
+        expect_equal(refused.code, "INVALID_ARGUMENT", "CC-LIMIT-018", "limits that don't fit each other")
+        return
+    far = Acceptor(bench, machine)
+    far.connect()
+    hello = far.receive_hello()
+    expect(hello[name] <= _MEMORY, "CC-LIMIT-018", f"{name} in HELLO", expected=_MEMORY, actual=hello[name])

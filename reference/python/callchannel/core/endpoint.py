@@ -71,7 +71,7 @@ class Endpoint(Commands):
                 raise InvalidArgument(f"{label} has {len(text.encode())} bytes of UTF-8, at most {IDENTIFIER} fit")
         if peer is not None and (not identity or not (peer.initiator or peer.identity)):
             raise InvalidArgument("a peer-to-peer call needs this endpoint's identity, and its acceptor the peer's")
-        self.limits = limits or Limits()
+        self.limits = (limits or Limits()).of_an_endpoint()
         self.timers = Timers()
         self.now = now
         self._peer = peer

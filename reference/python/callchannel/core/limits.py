@@ -6,7 +6,7 @@ Sizes are bytes, times microseconds (the registry gives milliseconds). `Limits` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from callchannel.core.errors import InvalidArgument
@@ -117,6 +117,13 @@ class Limits:
             value = getattr(self, item.name)
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 raise InvalidArgument(f"limit {item.name} is {value!r}, it has to be {low}..{high}")
+
+    def of_an_endpoint(self) -> Limits:
+        """These, with `window` and `largest_message` held to `receive_memory` (CC-LIMIT-018)."""
+        most = self.receive_memory
+        if self.window <= most and self.largest_message <= most:
+            return self
+        return replace(self, window=min(self.window, most), largest_message=min(self.largest_message, most))
 
 
 BOUNDS: Final[dict[str, tuple[int, int]]] = {

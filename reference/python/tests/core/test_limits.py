@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from callchannel import Endpoint
 from callchannel.core import limits as constants
 from callchannel.core.errors import ErrorCode, InvalidArgument
 from callchannel.core.limits import BOUNDS, MS, Limits
@@ -56,3 +57,11 @@ def test_limits_are_values() -> None:
     assert asdict(changed)["window"] == 65_536
     with pytest.raises(InvalidArgument):
         replace(changed, window=0)
+
+
+def test_an_endpoint_tells_no_more_than_its_memory() -> None:
+    """CC-LIMIT-018: `window` and `largest_message` are held to `receive_memory`, and that shows."""
+    given = Limits(receive_memory=1_048_576, window=2_097_152)
+    limits = Endpoint(entropy=bytes, limits=given).limits
+    assert (limits.window, limits.largest_message) == (1_048_576, 1_048_576)
+    assert Limits().of_an_endpoint() == Limits()
