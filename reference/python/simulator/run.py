@@ -100,7 +100,7 @@ class Settling:
             self._finish_streams(node)
             self.operations.unpause(node)
         self._wait(self._pending, "liveness")
-        world.run_for(100 * MS)
+        world.run_for(2_000 * MS)  # whoever waits for a slow transport looks again by then
         self._look()
         world.judge.quiescent()
         for node in self._alive():
