@@ -4,6 +4,7 @@
 import asyncio
 import gc
 import inspect
+import logging
 import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +18,15 @@ bugs.set_reporter(bugs.raise_bug)  # a machine survives its bugs, a test does no
 
 TIME_LIMIT = 30
 """Seconds after which a test counts as hanging: of the loop's clock, which in a loop with virtual time come at once."""
+
+
+@pytest.fixture(autouse=True)
+def logging_restored() -> Iterator[None]:
+    """What is logged where is as it was: programs that run inside a test set it for the whole process."""
+    logger = logging.getLogger("callchannel")
+    before = (logger.level, logger.propagate, list(logger.handlers))
+    yield
+    logger.level, logger.propagate, logger.handlers = before
 
 
 class Listener:

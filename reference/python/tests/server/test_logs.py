@@ -2,7 +2,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,14 +15,6 @@ FORBIDDEN = [
     *map(chr, range(0x2066, 0x206A)),
     "\ud800",
 ]
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    logger = logging.getLogger(LOGGER)
-    before = (logger.level, logger.propagate, list(logger.handlers))
-    yield
-    logger.level, logger.propagate, logger.handlers = before
 
 
 def written(style: str, **options: bool) -> tuple[logging.Logger, io.StringIO]:
