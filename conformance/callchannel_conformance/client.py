@@ -25,9 +25,6 @@ FIRST_REPLY: Final = 60.0
 OTHER_REPLIES: Final = 10.0
 """Seconds of real time."""
 
-_FULLY_CHECKED: Final = 400
-"""So many replies of a conversation are judged by the schema, which is slow; later ones by their main members."""
-
 Json = dict[str, Any]
 
 
@@ -94,6 +91,9 @@ def _big_as_text(value: Any) -> Any:
 class Client:
     """Talks to one adapter. Make it, ask `hello`, then `request` anything; `close` it at the end."""
 
+    JUDGED: Final = 400
+    """So many replies of a conversation are judged by the schema, which is slow; later ones by their main members."""
+
     def __init__(self, address: str, *, environment: dict[str, str] | None = None, strict: bool = False) -> None:
         self._address = address
         self._environment = environment
@@ -101,7 +101,8 @@ class Client:
         self._validator = Draft202012Validator(standard.schema("reply"))
         self._channel: Channel | None = None
         self._id = 0
-        self._replies = 0
+        self.judged = 0
+        """Replies that were judged by the schema."""
         self._started = False
         self._hello: Hello | None = None
         self.seed = 0
@@ -209,8 +210,8 @@ class Client:
         if not isinstance(reply, dict) or reply.get("id") != request["id"] or ("ok" in reply) == ("err" in reply):
             self._fail("garbage", f"no reply to {request['op']}: {answer[:200]!r}")
             raise AssertionError
-        self._replies += 1
-        if self._strict or self._replies <= _FULLY_CHECKED:
+        if self._strict or self.judged < self.JUDGED:
+            self.judged += 1
             fault = next(iter(self._validator.iter_errors(reply)), None)
             if fault is not None:
                 self._fail("garbage", f"reply to {request['op']} at {fault.json_path}: {fault.message[:200]}")

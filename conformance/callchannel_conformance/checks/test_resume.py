@@ -169,17 +169,26 @@ def test_token_of_another(bench: Bench) -> None:
     ann.goes_on("CC-LINK-018")
 
 
-@positive("CC-LIMIT-017")
-@negative("CC-LIMIT-017")
-def test_window_beyond_memory(bench: Bench) -> None:
-    """A relay's window greater than the memory behind it is refused as a setting, or not announced."""
-    limits = {"relay_link_memory": 1 << 20, "window": 4 << 20, "largest_message": 1 << 20}
-    bench.client.needs(profile="relay")
+@positive("CC-LIMIT-017", "CC-LIMIT-018")
+@negative("CC-LIMIT-017", "CC-LIMIT-018")
+@pytest.mark.parametrize("kind", ["endpoint", "relay"])
+def test_window_beyond_memory(bench: Bench, kind: str) -> None:
+    """A window greater than the memory behind it is refused as a setting, or not announced."""
+    memory = "receive_memory" if kind == "endpoint" else "relay_link_memory"
+    limits = {memory: 1 << 20, "window": 4 << 20, "largest_message": 1 << 20}
+    bench.client.needs(profile="endpoint-group" if kind == "endpoint" else "relay")
     for name in limits:
         bench.client.needs(limit=name)
-    given = {"machine": "probe", "kind": "relay", "seed": "01", "now": bench.now, "limits": limits}
+    members = {"identity": "me"} if kind == "endpoint" else {}
+    given = {"machine": "probe", "kind": kind, "seed": "01", "now": bench.now, "limits": limits, **members}
     if bench.client.request("create", **given).raised is not None:
         return
-    ann = member(bench.relay(limits=limits), "ann")
-    assert ann.welcome is not None
-    expect(ann.welcome["window"] <= 1 << 20, "CC-LIMIT-017", "the window is within the memory", actual=ann.welcome)
+    if kind == "endpoint":
+        far = Acceptor(bench, bench.endpoint(limits=limits))
+        far.connect()
+        window = far.receive_hello()["window"]
+        expect(window <= 1 << 20, "CC-LIMIT-018", "the window is within the memory", actual=window)
+    else:
+        ann = member(bench.relay(limits=limits), "ann")
+        assert ann.welcome is not None
+        expect(ann.welcome["window"] <= 1 << 20, "CC-LIMIT-017", "the window is within the memory", actual=ann.welcome)
