@@ -10,6 +10,10 @@ from collections import Counter
 
 from simulator.tables import Cell, cells
 
+_CLOSE_COMES_FIRST = (
+    "a relay writes CLOSE before it gives the slot again, and that is later than the end of a tombstone"
+)
+
 OUT_OF_REACH: dict[str, str] = {
     # --- what well-behaved machines do not do ------------------------------------------------------------------------
     "R01 R02 R03 R04 R05 R06 R12 R13 R14 R15 R25 R26 R27 R28 R50 R51 R52": "a fault: no well-behaved owner makes it",
@@ -28,8 +32,8 @@ OUT_OF_REACH: dict[str, str] = {
     "R32 R33: DRAINING": "a relay writes one FAIL for a session and recipient",
     "R65 R66: LINGER": "a relay writes one CLOSE for a session and recipient",
     "R45 R46: OPEN PARTIAL DETACHED DEAD": "a relay writes CLOSE to everyone before it gives the slot again",
-    "R83 R84 R85: OPEN LINGER DETACHED DEAD": "a relay writes CLOSE before it gives the slot again, and that is later "
-    "than the end of a tombstone",
+    "R83 R84: OPEN LINGER DETACHED DEAD": _CLOSE_COMES_FIRST,
+    "R85: OPEN LINGER DETACHED": _CLOSE_COMES_FIRST,
     "R54 R60 R62: DRAINING": "half a second after CLOSE nothing of a session is on its way any more",
     "R56: NONE DETACHED": "what makes a message one to be given up came before, and opened the receiver",
     "R56: DRAINING DEAD": "whatever comes for a session that has ended is dropped for that reason first",
