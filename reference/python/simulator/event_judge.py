@@ -142,6 +142,9 @@ class EventJudge(PacketJudge):
                 raise Violation(
                     "CC-ERR-021", f"{inc} is told {event.code:04X} of {receiver.sender}, not {hop.end_code:04X}"
                 )
+        if event.code == MEMORY and (not receiver.sender.inc.present or inc in receiver.sender.told):
+            # Row R16 in a session that was cut off: no FAIL may follow (7.11); the application that lacks them is told.
+            receiver.sender.abandoned.add(inc)
         if event.code in (0, LEFT, LOST):
             self._must_have_all(inc, receiver.sender, whole_only=event.code != 0)
 

@@ -385,7 +385,9 @@ class Operations:
         if late is None or late is before:
             return
         late.troubled = True
-        late.held[1 if step.get("down") else 0] = []
+        direction = 1 if step.get("down") else 0
+        if late.held[direction] is None:  # what is held already stays: the lane is reliable
+            late.held[direction] = []
         late.lossy_passes = True
         if not step.get("down") and before is not None:
             world.connect(node)
