@@ -191,11 +191,11 @@ class Endpoint(Commands):
         text, self._overwhelmed = self._overwhelmed, ""
         self.link.end(ErrorCode.MEMORY, text, now)
 
-    def _fail_internally(self, transport: int, error: Exception, now: int) -> None:
-        """A bug showed while the link was served: it ends with INTERNAL (section 16.9)."""
+    def _fail_internally(self, transport: int | None, error: Exception, now: int) -> None:
+        """A bug showed while the link was served: it ends with INTERNAL (section 16.9). No transport: at a timer."""
         self.emit(bugs.noted(error))
         self._internal_errors += 1
-        if transport in self._lobby:
+        if transport is not None and transport in self._lobby:
             self._lobby.refuse(transport, ErrorCode.INTERNAL, bugs.BYE_TEXT)
         else:
             self.link.end(ErrorCode.INTERNAL, bugs.BYE_TEXT, now)
@@ -203,7 +203,7 @@ class Endpoint(Commands):
     def handle_timeout(self, now: int) -> None:
         """The deadline has passed; too early is harmless."""
         self._advance(now)
-        self.timers.fire(now)
+        self.timers.fire(now, lambda _callback, error: self._fail_internally(None, error, now))
         if self._overwhelmed:
             self._end_overwhelmed(now)
         if self._leaving:

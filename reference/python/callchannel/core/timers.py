@@ -6,6 +6,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Hashable
 
+Callback = Callable[[int], None]
+
 
 class Timers:
     """Named timers. Setting one again replaces it; the heap forgets replaced entries lazily."""
@@ -14,7 +16,7 @@ class Timers:
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Hashable]] = []
-        self._armed: dict[Hashable, tuple[int, int, Callable[[int], None]]] = {}
+        self._armed: dict[Hashable, tuple[int, int, Callback]] = {}
         self._serial = 0
 
     def __len__(self) -> int:
@@ -23,7 +25,7 @@ class Timers:
     def __contains__(self, name: Hashable) -> bool:
         return name in self._armed
 
-    def set(self, name: Hashable, at: int, callback: Callable[[int], None]) -> None:
+    def set(self, name: Hashable, at: int, callback: Callback) -> None:
         """Call `callback(now)` at `at` or soon after; replaces a timer of this name."""
         self._serial += 1
         self._armed[name] = (at, self._serial, callback)
@@ -46,8 +48,11 @@ class Timers:
             heapq.heappop(self._heap)
         return None
 
-    def fire(self, now: int) -> None:
-        """Call what is due at `now`, in order of time. A timer that is set meanwhile waits for the next call."""
+    def fire(self, now: int, failed: Callable[[Callback, Exception], object]) -> None:
+        """Call what is due at `now`, in order of time. A timer that is set meanwhile waits for the next call.
+
+        A callback that raises costs no other its time: `failed` is told, with the exception.
+        """
         last = self._serial
         later: list[tuple[int, int, Hashable]] = []
         try:
@@ -61,7 +66,10 @@ class Timers:
                     later.append(entry)
                     continue
                 del self._armed[name]
-                armed[2](now)
-        finally:  # a callback that raises costs no other its time
+                try:
+                    armed[2](now)
+                except Exception as error:
+                    failed(armed[2], error)
+        finally:  # `failed` may raise, too
             for entry in later:
                 heapq.heappush(self._heap, entry)

@@ -84,6 +84,51 @@ def test_a_relay_that_fails_at_writing_goes_on_with_the_others(monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("no_reporter")
+@pytest.mark.parametrize(
+    ("of", "timer"),
+    [(lambda port: port.link, "_on_ack_timer"), (lambda port: port.uplink, "_on_rate_timer")],
+)
+def test_a_relay_that_fails_at_a_timer_goes_on_with_the_others(
+    of: Callable[[Any], Any], timer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CC-SEC-021: the link whose timer it is; timers of the others that are due at the same time fire."""
+    net = Net()
+    ann, bob, carol = net.joined("ann", "bob", "carol")
+    owner = of(net.relay._by_slot[0])
+    break_for(monkeypatch, owner, timer)
+    net.relay._timers.set("broken", net.now + 1, getattr(owner, timer))
+    net.run(SECOND)
+    assert (ann.bye, bob.bye, carol.bye) == (INTERNAL, None, None)
+    assert [event.code for event in net.events if isinstance(event, EndpointLeft)] == [INTERNAL]
+    bob.say(1, b"after")
+    assert carol.payloads() == [b"after"]
+    assert net.relay.statistics().internal_errors == 1
+
+
+@pytest.mark.usefixtures("no_reporter")
+def test_a_relay_that_fails_at_a_timer_of_a_slow_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Net(stall_time=2 * SECOND)
+    ann, bob, carol = net.joined("ann", "bob", "carol")
+    ann.say(1)
+    (route,) = net.relay._by_slot[1].downlink.routes
+    break_for(monkeypatch, route, "_on_stall")
+    net.relay._timers.set("broken", net.now + 1, route._on_stall)
+    net.run(SECOND)
+    assert (ann.bye, bob.bye, carol.bye) == (None, INTERNAL, None)
+
+
+@pytest.mark.usefixtures("no_reporter")
+def test_a_relay_that_fails_at_a_timer_of_the_call_ends_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Net()
+    ann, bob = net.joined("ann", "bob")
+    net.relay._timers.set("broken", net.now + 1, breaks)
+    net.run(SECOND)
+    ann.say(1)
+    assert len(bob.got(Data)) == 1
+    assert net.relay.statistics().internal_errors == 1
+
+
+@pytest.mark.usefixtures("no_reporter")
 def test_a_relay_that_fails_before_there_is_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
     net = Net()
     ann, bob = net.joined("ann", "bob")
@@ -120,6 +165,16 @@ def test_an_endpoint_that_fails_at_writing(monkeypatch: pytest.MonkeyPatch) -> N
     assert script.pull() == [Bye(INTERNAL, bugs.BYE_TEXT)]
     assert script.machine.state is LinkState.DEAD
     assert script.closed == [script.transport]
+
+
+@pytest.mark.usefixtures("no_reporter")
+def test_an_endpoint_that_fails_at_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = in_group()
+    script.machine.timers.set("broken", script.now + 1, breaks)
+    script.wait(2, alive=False)
+    assert script.machine.state is LinkState.DEAD
+    assert script.of(LinkEnded) == [LinkEnded(code=INTERNAL, reason=bugs.BYE_TEXT, by_peer=False)]
+    assert script.pull() == [Bye(INTERNAL, bugs.BYE_TEXT)]
 
 
 @pytest.mark.usefixtures("no_reporter")

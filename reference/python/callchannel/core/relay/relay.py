@@ -32,8 +32,9 @@ from callchannel.core.relay.events import (
 )
 from callchannel.core.relay.membership import MAX_EPOCH, Member, Membership
 from callchannel.core.relay.port import Port
+from callchannel.core.relay.route import Route
 from callchannel.core.relay.statistics import LinkStatistics, RelayStatistics
-from callchannel.core.timers import Timers
+from callchannel.core.timers import Callback, Timers
 
 _RETRY_RELEASE = 1_000_000
 """Microseconds until a slot whose quarantine is over is looked at again, because a queue still names it."""
@@ -137,13 +138,26 @@ class Relay:
 
     def _fail_internally(self, transport: int, error: Exception, now: int) -> None:
         """A bug showed while a link was served: only that link ends (CC-SEC-021)."""
-        self._events.append(bugs.noted(error))
-        self._internal_errors += 1
+        self._note(error)
         port = self._ports.get(transport)
         if port is not None:
             port.link.end(ErrorCode.INTERNAL, bugs.BYE_TEXT, now)
         elif transport in self._lobby:
             self._lobby.refuse(transport, ErrorCode.INTERNAL, bugs.BYE_TEXT)
+
+    def _timer_failed(self, callback: Callback, error: Exception, now: int) -> None:
+        """The same at a timer. Which link it serves is known by whose method it is; those of the call serve none."""
+        self._note(error)
+        owner = getattr(callback, "__self__", None)
+        if isinstance(owner, Route):
+            owner = owner.downlink
+        for port in tuple(self._by_slot.values()):
+            if owner in (port.link, port.uplink, port.downlink):
+                port.link.end(ErrorCode.INTERNAL, bugs.BYE_TEXT, now)
+
+    def _note(self, error: Exception) -> None:
+        self._events.append(bugs.noted(error))
+        self._internal_errors += 1
 
     def hello_received(self, transport: int, hello: Hello, lossy: bool, now: int) -> Refusal | None:
         """Host of the lobby: steps 3 to 7 of section 9.4."""
@@ -328,7 +342,7 @@ class Relay:
     def handle_timeout(self, now: int) -> None:
         """The deadline has passed. Calling it early does no harm."""
         self._call.now = now
-        self._timers.fire(now)
+        self._timers.fire(now, lambda callback, error: self._timer_failed(callback, error, now))
         self._finish(now)
 
     def _finish(self, now: int) -> None:
