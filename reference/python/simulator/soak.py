@@ -168,6 +168,7 @@ def keep(totals: Totals, folder: Path) -> list[Path]:
     """Make the plan of each broken requirement small, and keep it."""
     kept: list[Path] = []
     seen: set[str] = set()
+    folder.mkdir(parents=True, exist_ok=True)
     for seed, rule, _ in totals.failures:
         if rule in seen:
             continue
