@@ -112,6 +112,24 @@ def test_half_empty_is_not_full(bench: Bench) -> None:
     ann.none("CC-RELAY-039", "FAIL")
 
 
+@positive("CC-RELAY-039")
+def test_overrun_while_the_owner_is_suspended(bench: Bench) -> None:
+    """The stall time ends while the owner's link has no transport: the FAIL is among the first that the next one gets.
+
+    Nothing else would ever tell the owner that its reader gets no more of the session.
+    """
+    _, (ann, bob) = call(bench, 2, limits={"window": _WINDOW, "stall_time": 10_000, "resume_window": 30_000})
+    bob.hold()
+    for sequence in range(1, 5):
+        ann.write(f.data(bytes(16_000 - 16), sequence=sequence))
+    ann.disconnect()
+    bench.advance(10_050)
+    ann.resume()
+    fail = ann.one("CC-RELAY-039", "FAIL")
+    told = (fail["recipient"], fail["value"], fail["reason"])
+    expect_equal(told, (1, 1, code_of("OVERRUN")), "CC-RELAY-039", "decided on while the owner was away")
+
+
 @positive("CC-RELAY-043", "CC-EXT-015")
 @negative("CC-LIMIT-014")
 def test_lifetime_in_a_queue(bench: Bench) -> None:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from simulator.network import Node
     from simulator.world import World
 
+_AT_ONCE = 100_000
+"""How long a frame that waits for nothing may take to be written (microseconds)."""
+
 
 class Flow:
     """Judges bytes."""
@@ -57,13 +60,18 @@ class Flow:
         elif hop.queued <= self.window // 2:
             hop.full_since = None
 
-    def stalled(self, sender: Sender, now: int) -> None:
-        """A queue that stayed full has failed its recipient (CC-RELAY-039)."""
-        limit = self.world.limits.stall_time + 100_000
+    def stalled(self, sender: Sender, now: int, carried_since: int) -> None:
+        """A queue that stayed full has failed its recipient (CC-RELAY-039).
+
+        What the relay decides on while the owner's link has no transport is written on the next one, which carries
+        it since `carried_since`.
+        """
         for reader, hop in sender.hops.items():
-            if hop.full_since is None or now - hop.full_since < limit or not reader.present:
+            if hop.full_since is None or not reader.present:
                 continue
-            if reader not in sender.told and reader not in sender.known and sender.fail_all is None:
+            if now < max(hop.full_since + self.world.limits.stall_time, carried_since) + _AT_ONCE:
+                continue
+            if reader not in sender.told and sender.fail_all is None:
                 raise Violation("CC-RELAY-039", f"{reader} has held up {sender} for {now - hop.full_since} us")
 
     def credit_is_written(self, sender: Sender, reader: Inc) -> None:

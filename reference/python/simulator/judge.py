@@ -239,8 +239,10 @@ class Judge(EventJudge):
         if self.world.hub_record.is_relay and hub.alive:
             self.flow.look_relay(hub)
             for inc in self.world.hub_record.members():
-                cable = self.nodes[inc].cable
-                if hub.troubled or cable is None or cable.troubled or cable.rate:
+                link = inc.link
+                cable = link.carrier
+                # Its newest transport may not be in use yet: a relay writes on the one that it has answered.
+                if hub.troubled or cable is None or cable.let_go[1] or cable.troubled or cable.rate:
                     continue
                 for sender in inc.senders.values():
-                    self.flow.stalled(sender, self.world.clock(hub))
+                    self.flow.stalled(sender, self.world.clock(hub), link.carried_since)

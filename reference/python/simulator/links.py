@@ -31,6 +31,10 @@ class LinkRecord:
         self.attempt = 0
         self.taken = 0
         """The greatest attempt that the acceptor has answered."""
+        self.carrier: Cable | None = None
+        """The transport of the last WELCOME: what is new goes over it until it is gone."""
+        self.carried_since = 0
+        """When that WELCOME was written; 0 where nothing can be called late on it."""
         self.waiting_since: list[int | None] = [None, None]
         """By side: since when a counted frame waits for an ACK of that side, by its clock."""
         self.token = b""
@@ -66,6 +70,7 @@ class Links:
                     self._wrote_hello(link, cable, frame)
                 elif kind == wire.WELCOME:
                     self._wrote_welcome(link, cable, frame)
+                    link.carrier, link.carried_since = cable, late or 0
                 elif number != len(frames) - 1:
                     raise Violation("CC-LINK-053", "frames behind BYE")
                 continue

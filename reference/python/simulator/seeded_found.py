@@ -130,4 +130,13 @@ DEFECTS: tuple[Defect, ...] = (
         "            self._check_end()\n",
         plan="s11-writable-after-recipients-left",
     ),
+    one(
+        "overrun-is-not-told-to-a-suspended-owner",
+        "found",
+        "CC-RELAY-039",
+        "relay.owned",
+        "        if self.uplink.alive:\n            self.uplink.tell_of(\n                member, Fail(",
+        "        if self.uplink.alive and (code != ErrorCode.OVERRUN or self.uplink.port.link.is_active):\n            self.uplink.tell_of(\n                member, Fail(",
+        plan="s13-overrun-while-owner-is-suspended",
+    ),
 )

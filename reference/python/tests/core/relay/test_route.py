@@ -147,6 +147,21 @@ def test_the_stall_goes_on_while_suspended() -> None:
     assert bob.order(Data, Fail) == ["Fail"]
 
 
+def test_an_owner_without_a_transport_is_told_at_the_next() -> None:
+    """CC-RELAY-039: the relay decides in time, and tells the owner as soon as there is a transport to do it on."""
+    net = Net(window=65_536)
+    ann, bob = net.joined("ann", "bob")
+    bob.blocked = True
+    for sequence in range(1, 5):
+        ann.say(sequence, bytes(16_000))
+    ann.lose()
+    net.run(10 * SECOND)
+    bob.unblock()
+    assert bob.order(Data, Fail) == ["Fail"]
+    ann.resume()
+    assert ann.one(Fail) == Fail(0, 1, 1, 1, OVERRUN)
+
+
 def test_credit_is_due_when_the_longest_queue_gets_shorter() -> None:
     """CC-RELAY-036, CC-RELAY-037: of several slow recipients the slowest counts."""
     net = Net(window=65_536)
