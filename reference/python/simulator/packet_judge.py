@@ -274,9 +274,11 @@ class PacketJudge:
         if who in sender.told:
             raise Violation("CC-RELAY-054", f"FAIL for {who} in {sender} twice")
         covered = sender.receipts.get(("at", who), 0)
-        cable = self.nodes[sender.inc].cable
+        link = sender.inc.link
+        cable = link.carrier
         at_once = cable is not None and not cable.troubled and not cable.rate
-        # Where the FAIL had to wait for the link, the RECEIPT can have come after the decision (CC-DELIV-021).
+        # Where the FAIL had to wait for a transport, the RECEIPT can have come after the decision (CC-DELIV-021).
+        at_once = at_once and sender.receipts.get(("when", who), 0) > link.carried_since
         if at_once and covered > max(sender.receipts.get(who, 0), sender.receipts.get(None, 0)):
             raise Violation("CC-DELIV-020", f"FAIL for {who} in {sender} before its RECEIPT {covered}")
         sender.told[who] = fail
@@ -376,6 +378,7 @@ class PacketJudge:
             hop.limit = max(hop.limit, frame.value)  # type: ignore[union-attr]
         elif frame.kind == wire.RECEIPT:
             sender.receipts["at", reader] = frame.value  # type: ignore[union-attr]
+            sender.receipts["when", reader] = self.world.clock(self.world.hub)
         elif frame.kind == wire.FAIL:
             sender.known.setdefault(reader, sender.own[reader])
 

@@ -157,7 +157,7 @@ class Sender:
         """Every message below has its outcome."""
         self.receipts: dict[Any, int] = {}
         """Greatest RECEIPT that the relay told of a recipient, of all (None); that a recipient wrote ("by", who), that
-        came to the relay ("at", who)."""
+        came to the relay ("at", who), and when it did, by the hub's clock ("when", who)."""
         self.refused_last = 0
         self.partial: Message | None = None
         """The message whose fragments the hub is being given."""
