@@ -36,11 +36,14 @@ def called(names: Sequence[str]) -> dict[str, list[str]]:
             run(plan)
         finally:
             sys.setprofile(None)
-        found[name] = sorted(_name(code) for code in seen if _CORE in code.co_filename)
+        found[name] = sorted(filter(None, map(name_of, seen)))
     return found
 
 
-def _name(code: CodeType) -> str:
+def name_of(code: CodeType) -> str:
+    """Module and function of the core, such as "relay.route Route.grew"; empty: it is none."""
+    if _CORE not in code.co_filename:
+        return ""
     path = code.co_filename.partition(_CORE)[2].strip("/").removesuffix(".py").replace("/", ".")
     name = code.co_qualname.partition(".<locals>")[0]
     return f"{path} {name}"

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from simulator.network import Cable, Node
     from simulator.world import World
 
-_POLICY_CHANNEL = 13
-
 
 class PacketJudge:
     """Sees packets, and keeps what they say. Raises `Violation`."""
@@ -350,7 +348,7 @@ class PacketJudge:
             if owner.hub.is_relay:
                 if owner.hub.stopping:
                     refusal = "GOING_AWAY"
-                elif owner.muted or sender.channel == _POLICY_CHANNEL:
+                elif owner.muted or sender.channel == owner.hub.forbids:
                     refusal = "POLICY"
             absent, refusals = len(sender.absent), len(sender.refusals)
             self.delivery.admitted(owner.hub, sender, frame, link.received[side], refusal=refusal)

@@ -103,8 +103,10 @@ class Inc:
 class Hub:
     """One life of a relay, or a call of two: slots and epochs."""
 
-    def __init__(self, *, is_relay: bool) -> None:
+    def __init__(self, *, is_relay: bool, forbids: int = 0) -> None:
         self.is_relay = is_relay
+        self.forbids = forbids
+        """The channel that its policy forbids; 0: none."""
         self.dead = False
         self.stopping = False
         self.epoch = 0

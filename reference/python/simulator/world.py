@@ -11,6 +11,8 @@ from typing import Any
 from callchannel.core import bugs
 from callchannel.core.endpoint import Endpoint, Peer
 from callchannel.core.errors import CallChannelError
+from callchannel.core.events import Participant
+from callchannel.core.frames import Data
 from callchannel.core.lanes import Lane
 from callchannel.core.limits import Limits
 from callchannel.core.relay import Admission, Relay
@@ -22,12 +24,17 @@ from simulator.records import Hub, Inc, Receiver, Violation
 
 MS = 1_000
 POLICY_CHANNEL = 13
-"""The relay's policy forbids what is sent on this channel."""
+"""Where a plan opens a sender on this channel, the relay's policy forbids what is sent there."""
 _BUSY = 2_000
 _RATE = 200_000
 _FATES: dict[str, tuple[int, ...]] = {"ok": (0,), "drop": (), "dup": (0, 2 * MS), "late": (20 * MS, 28 * MS)}
 _HISTORY = 200_000
 _ALL = 1 << 30
+
+
+def _allows(participant: Participant, data: Data) -> bool:
+    return data.channel != POLICY_CHANNEL
+
 
 bugs.set_reporter(bugs.raise_bug)  # a crash is a violation, although a machine would survive it
 
@@ -54,6 +61,8 @@ class World:
         self.settling = False
         self.on_joined: Callable[[Node], None] = lambda node: None
         """What an eager application does as soon as it has joined."""
+        self._forbids = POLICY_CHANNEL if any(step.get("channel") == POLICY_CHANNEL for step in plan.steps) else 0
+        """The channel that the relay's policy forbids; 0: it has none, and takes its short way."""
 
     @property
     def now(self) -> int:
@@ -102,13 +111,13 @@ class World:
 
     def new_relay(self) -> None:
         """A relay with nobody at it."""
-        self.hub_record = Hub(is_relay=True)
+        self.hub_record = Hub(is_relay=True, forbids=self._forbids)
         self.counts["relays"] += 1
         relay = Relay(
             entropy=random.Random(1_000 + self.counts["relays"]).randbytes,
             limits=self.limits,
             now=self.now,
-            policy=lambda participant, data: data.channel != POLICY_CHANNEL,
+            policy=_allows if self._forbids else None,
         )
         self.hub = Node("relay", relay, is_hub=True)
 
