@@ -27,7 +27,6 @@ class Outgoing:
     """Whether its first frame was written."""
     whole = False
     """Whether its last frame was written."""
-    acked = False
     aborting = False
     first_flags = later_flags = 0
     first_blocks = later_blocks = b""

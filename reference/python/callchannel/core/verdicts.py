@@ -155,7 +155,6 @@ class Verdicts:
                         continue
                 self._settle(message)
             elif message.open:
-                message.acked = True
                 self._deadlines.append((now + self._deadline, message))
             else:  # it has no recipients
                 self._settle(message)

@@ -313,6 +313,18 @@ def test_an_abort_that_waits_behind_what_was_written() -> None:
     assert ann.one(Fail) == Fail(0, 1, 1, 2, LEFT, False)
 
 
+def test_an_abort_takes_back_no_other_message() -> None:
+    """Section 10.1: what was written before it, and not acknowledged, is owed all the same."""
+    _, (ann, bob, _, _) = four()
+    bob.acks = False
+    ann.say(1)
+    bob.blocked = True
+    ann.say(2, b"x", fragment=Fragment(0, 9))
+    ann.say(2, b"", fragment=Fragment(1, 9, abort=True))
+    bob.leave()
+    assert ann.one(Fail) == Fail(0, 1, 1, 1, LEFT, True)
+
+
 def test_fail_for_the_last_recipient_in_mid_message() -> None:
     """Section 10.14: later fragments are taken, consumed at once, and go nowhere."""
     net = Net(window=65_536)

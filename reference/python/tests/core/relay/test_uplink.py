@@ -416,6 +416,46 @@ def test_a_rate_limit_drops_lossy_messages_whole() -> None:
     assert len(bob.payloads()) == 1
 
 
+def test_what_follows_a_dropped_fragment_is_dropped_although_it_would_fit() -> None:
+    """CC-RELAY-073: whole messages where it can; the next message is taken."""
+    net = Net()
+    ann = net.join("ann", rate=2_000)
+    bob = net.join("bob")
+    net.run(100 * MS)
+    ann.say(1, bytes(1_000), flags=0)
+    ann.say(2, bytes(1_000), flags=0, fragment=Fragment(0, 1_001))
+    ann.say(2, b"x", flags=0, fragment=Fragment(1, 1_001, last=True))
+    ann.say(3, b"x", flags=0)
+    assert [frame.sequence for frame in bob.got(Data)] == [1, 3]
+    assert net.relay.statistics().drops == {"rate": 2}
+
+
+def test_no_more_than_a_second_s_worth_is_saved_up() -> None:
+    """CC-RELAY-072: what came after a long pause counts from a full bucket, not from more."""
+    net = Net(window=65_536)
+    ann = net.join("ann", rate=20_000)
+    net.join("bob")
+    net.run(10 * SECOND)
+    for sequence in range(1, 5):
+        ann.say(sequence, bytes(15_984))
+    assert ann.one(Credit).value == 65_536 + 20_000
+
+
+def test_credit_grows_back_however_much_is_withheld() -> None:
+    """CC-RELAY-072: several sessions have taken more than a window beyond the rate, and all come to rest."""
+    net = Net(window=65_536)
+    ann = net.join("ann", rate=20_000)
+    net.join("bob")
+    net.run(100 * MS)
+    for session in range(1, 7):
+        for sequence in range(1, 5):
+            ann.say(sequence, bytes(15_984), session=session, channel=session)
+    ann.frames.clear()
+    for _ in range(20):
+        net.run(SECOND)
+    assert {frame.session for frame in ann.got(Credit)} == set(range(1, 7))
+
+
 def test_control_frames_have_a_rate() -> None:
     """CC-RELAY-074, CC-LIMIT-016: twice the rate at once, and 2 more for each DATA frame written to that link."""
     _, ann, bob = pair()
