@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many sessions a relay admits, and what it remembers of those that ended (sections 10.2 and 15.2)."""
+"""Sessions at a relay: how many are admitted, their faults, and what is remembered (sections 10.2, 10.4 and 10.9)."""
 
 from __future__ import annotations
 
 import pytest
 
 from callchannel_conformance import frames as f
+from callchannel_conformance.bench.far import Frame
 from callchannel_conformance.bench.links import settle
 from callchannel_conformance.bench.machine import Bench
 from callchannel_conformance.checks.relay_scene import call, code_of, data
 from callchannel_conformance.marks import negative, positive
-from callchannel_conformance.outcome import expect_equal
+from callchannel_conformance.outcome import expect, expect_equal
 
 
 @positive("CC-RELAY-012", "CC-RELAY-013", "CC-LIMIT-013")
@@ -114,3 +115,122 @@ def test_newer_session_on_the_channel(bench: Bench) -> None:
     expect_equal(data(bob), [], "CC-RELAY-009", "session 1 has ended")
     ann.write(f.data(reliable=False, session=3), f.data(session=2, sequence=2))
     expect_equal(sorted((s, q) for s, q, _ in data(bob)), [(2, 2), (3, 1)], "CC-RELAY-010", "session 2 goes on")
+
+
+@negative("CC-RELAY-007", "CC-RELAY-010", "CC-SESS-064")
+@positive("CC-RELAY-007", "CC-SESS-064", "CC-RELAY-010")
+def test_ended_session(bench: Bench) -> None:
+    """An ended Reliable session does not come back; a newer session on its channel does not end one."""
+    _, members = call(bench)
+    owner = members[2]
+    owner.write(f.data(sender=2), f.data(sender=2, session=2), f.data(sender=2, sequence=2))
+    expect_equal([(s, n) for s, n, _ in data(members[0])], [(1, 1), (2, 1), (1, 2)], "CC-RELAY-010", "both go on")
+    owner.write(
+        f.close(2, sender=2), f.data(sender=2, sequence=3), f.fail(1, "CLOSED", sender=0, recipient=2, session=88)
+    )
+    expect_equal(data(members[0]), [], "CC-RELAY-007", "the session has ended")
+    owner.none("CC-RELAY-007", "FAIL", "BYE")
+    owner.goes_on("CC-SESS-064")
+
+
+@negative("CC-RELAY-008", "CC-RELAY-009", "CC-SESS-063", "CC-RELAY-011")
+@positive("CC-RELAY-011", "CC-SESS-063", "CC-RELAY-009", "CC-RELAY-008")
+def test_lossy_sessions(bench: Bench) -> None:
+    """Ended Lossy sessions have a tombstone; an older session on a channel is dropped."""
+    _, members = call(bench)
+    owner = members[2]
+
+    def lossy(session: int, channel: int = 5) -> None:
+        owner.write(f.data(sender=2, session=session, channel=channel, reliable=False), lane="lossy")
+
+    owner.write(f.close(1, sender=2, session=3))
+    lossy(3)
+    expect_equal(data(members[0]), [], "CC-SESS-063", "CLOSE of an unknown session leaves a tombstone")
+    lossy(5)
+    lossy(4)
+    lossy(6)
+    lossy(5)
+    expect_equal([s for s, _, _ in data(members[0])], [5, 6], "CC-RELAY-008", "older ones are dropped")
+    lossy(7, 9)
+    owner.write(f.close(1, sender=2, session=7))
+    lossy(7, 9)
+    bench.advance(29_000)
+    lossy(7, 9)
+    expect_equal([s for s, _, _ in data(members[0])], [7], "CC-RELAY-011", "a tombstone for 30 seconds")
+
+
+@positive("CC-RELAY-012", "CC-RELAY-013", "CC-LIMIT-016")
+@negative("CC-RELAY-012", "CC-RELAY-013")
+def test_too_many_sessions(bench: Bench) -> None:
+    """Beyond `open_sessions` a Reliable session is failed for all, a Lossy one dropped."""
+    _, members = call(bench, limits={"open_sessions": 16, "new_sessions": 65_535})
+    owner = members[2]
+    for session in range(1, 17):
+        owner.write(f.data(sender=2, session=session, channel=session))
+    owner.none("CC-LIMIT-013", "FAIL")
+    owner.write(f.data(sender=2, session=17, channel=17, sequence=4))
+    wanted = f.fail(4, "TOO_MANY_SESSIONS", sender=2, recipient=f.NO_SLOT, session=17)
+    expect_equal(owner.one("CC-RELAY-012", "FAIL"), wanted, "CC-RELAY-012", "FAIL for all")
+    owner.write(f.data(sender=2, session=18, channel=18, reliable=False), lane="lossy")
+    expect(all(s < 17 for s, _, _ in data(members[0])), "CC-RELAY-013", "neither is forwarded")
+    owner.write(f.data(sender=2, session=17, channel=17, sequence=5))
+    owner.none("CC-RELAY-060", "FAIL")
+
+
+@negative(
+    "CC-RELAY-057",
+    "CC-RELAY-058",
+    "CC-SESS-061",
+    "CC-FRAG-059",
+    "CC-RELAY-059",
+    "CC-RELAY-060",
+    "CC-RELAY-061",
+    "CC-RELAY-079",
+)
+@positive(
+    "CC-RELAY-057",
+    "CC-RELAY-058",
+    "CC-RELAY-059",
+    "CC-RELAY-060",
+    "CC-RELAY-061",
+    "CC-RELAY-079",
+    "CC-SESS-061",
+    "CC-FRAG-059",
+)
+@pytest.mark.parametrize(
+    ("before", "fault", "code", "value"),
+    [
+        ([f.data(sender=2, sequence=4)], f.data(sender=2, sequence=4), "SEQUENCE", 5),
+        ([f.data(sender=2, sequence=4)], f.data(sender=2, sequence=9, channel=6), "SESSION_MISMATCH", 9),
+        (
+            [f.data(b"hel", sender=2, sequence=4, fragment=(0, 5, False))],
+            f.data(b"lo", sender=2, sequence=4, fragment=(1, 6, True)),
+            "FRAGMENT",
+            4,
+        ),
+        ([f.data(b"hel", sender=2, sequence=4, fragment=(0, 5, False))], f.data(sender=2, sequence=9), "SEQUENCE", 4),
+        ([f.data(b"hel", sender=2, sequence=4, fragment=(0, 5, False))], f.close(4, sender=2), "SEQUENCE", 4),
+        ([f.data(sender=2, sequence=4)], f.close(3, sender=2), "SEQUENCE", 5),
+        ([f.data(sender=2, sequence=4)], f.data(b"x", sender=2, sequence=9, fragment=(1, 5, False)), "SEQUENCE", 9),
+    ],
+    ids=["sequence-again", "channel", "total", "next-in-partial", "close-in-partial", "close-below", "no-fragment-0"],
+)
+def test_session_fault(bench: Bench, before: list[Frame], fault: Frame, code: str, value: int) -> None:
+    """A fault ends the session for its owner and its recipients, with v above every whole message."""
+    _, members = call(bench)
+    owner, recipient = members[2], members[0]
+    owner.write(*before)
+    recipient.take()
+    owner.write(fault)
+    wanted = f.fail(value, code, sender=2, recipient=f.NO_SLOT)
+    expect_equal(owner.one("CC-RELAY-057", "FAIL"), wanted, "CC-RELAY-058", "FAIL to the owner")
+    wanted = f.fail(value, code, sender=2, recipient=0)
+    behind = list(recipient.new("FAIL", "CLOSE"))
+    expect_equal(recipient.one("CC-RELAY-059", "FAIL"), wanted, "CC-RELAY-059", "FAIL to the recipient")
+    closing = f.close(4, sender=2, reason=code)
+    expect_equal(behind[1:], [closing], "CC-RELAY-079", "CLOSE behind it, with the code and the last sequence received")
+    owner.write(f.data(sender=2, sequence=20))
+    expect_equal(data(recipient), [], "CC-RELAY-060", "the rest is dropped")
+    owner.none("CC-RELAY-060", "FAIL")
+    owner.write(f.data(sender=2, session=9))
+    expect(data(recipient), "CC-LINK-071", "another session goes on")

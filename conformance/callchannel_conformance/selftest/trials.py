@@ -22,8 +22,8 @@ PATCHED: Final = f"{sys.executable} -m callchannel.adapter"
 AREAS_OF_PATCHES: Final = {
     "frames": ("validation", "settling", "fragments", "extensions", "codec"),
     "sessions": (
-        *("sender", "sessions", "receiver", "receiver_states", "endings", "constancy", "lossy", "peer", "relay"),
-        *("roster_endpoint", "queues", "memory"),
+        *("sender", "sessions", "receiver", "receiver_states", "endings", "constancy", "lossy", "peer"),
+        *("relay_sessions", "roster_endpoint", "queues", "memory"),
     ),
     "fragments": ("fragments", "partials", "lossy", "receiver", "credit", "relay_limits", "relay_delivery"),
     "delivery": (
@@ -31,14 +31,14 @@ AREAS_OF_PATCHES: Final = {
         *("fragments", "roster_endpoint", "relay_delivery"),
     ),
     "scheduling": ("scheduling", "pace", "delivery", "relay_delivery"),
-    "link": ("link_endpoint", "link_states", "resuming", "resume", "validation", "peer", "relay"),
+    "link": ("link_endpoint", "link_states", "resuming", "resume", "validation", "peer", "relay_roster"),
     "roster": (
-        *("roster_endpoint", "roster_rules", "relay_slots", "relay_rules", "relay", "relay_delivery"),
-        *("relay_limits", "peer"),
+        *("roster_endpoint", "roster_rules", "relay_slots", "relay_rules", "relay_roster", "relay"),
+        *("relay_delivery", "relay_limits", "peer"),
     ),
     "relay": (
         *("relay", "relay_delivery", "relay_limits", "relay_routes", "relay_sessions", "relay_receipts"),
-        *("relay_slots", "constancy"),
+        *("relay_roster", "relay_slots", "constancy"),
     ),
     "peer": ("peer", "peer_slots", "link_states"),
     "limits": (

@@ -37,7 +37,7 @@ def add(name: str, requirements: str, areas: Areas, change: Change) -> None:
         standard.requirement(requirement)
     assert name not in DEFECTS, name
     named = (areas,) if isinstance(areas, str) else areas
-    more = ("relay_delivery", "relay_limits") if "relay" in named else ()
+    more = ("relay_delivery", "relay_limits", "relay_roster", "relay_sessions") if "relay" in named else ()
     DEFECTS[name] = Defect(violated, (*named, *more), change)
 
 
