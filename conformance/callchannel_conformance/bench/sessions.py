@@ -110,6 +110,8 @@ class SessionWatch:
             else:
                 requirement = "CC-FRAME-061" if self._monitor.in_group else "CC-PEER-012"
                 expect(sender != own, requirement, f"{kind} is about another's session", actual=frame)
+                if not self._monitor.in_group:
+                    expect(frame["recipient"] != f.NO_SLOT, "CC-PEER-014", f"{kind} names a recipient", actual=frame)
                 expect_equal(
                     frame["recipient"], own, requirement, f"{kind} has to carry the writer's slot as recipient"
                 )

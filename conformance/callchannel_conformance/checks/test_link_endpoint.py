@@ -15,6 +15,7 @@ from callchannel_conformance.checks.helpers import (
     cover,
     limit,
     open_sender,
+    read,
     read_all,
     received,
     send,
@@ -366,6 +367,22 @@ def test_unknown_features(bench: Bench) -> None:
     """Feature bits that were not offered are ignored."""
     far = group(bench, features=0xFFFF_FFFF)
     far.goes_on("CC-EXT-023")
+
+
+@negative("CC-EXT-024")
+@pytest.mark.parametrize("features", [0, 0xFFFF_FFFF])
+def test_no_feature_in_use(bench: Bench, features: int) -> None:
+    """Without a feature nothing but grease is written that version 1 does not define (the monitor judges)."""
+    far = Acceptor(bench, bench.endpoint())
+    far.join(features=features)
+    sender, _ = sent(far, "CC-EXT-024", metadata={"name": "x"})
+    receiver = received(far, f.data(confirm=True), "CC-SESS-027")
+    read(far.machine, receiver)
+    far.machine.do("close_receiver", receiver=receiver)
+    far.machine.do("close", sender=sender)
+    far.disconnect()
+    far.resume(repeat=True)
+    far.goes_on("CC-EXT-024")
 
 
 @negative("CC-LIMIT-002", "CC-EXT-026")

@@ -109,3 +109,28 @@ def test_no_more_is_announced_than_memory_holds(bench: Bench, name: str) -> None
     far.connect()
     hello = far.receive_hello()
     expect(hello[name] <= _MEMORY, "CC-LIMIT-018", f"{name} in HELLO", expected=_MEMORY, actual=hello[name])
+
+
+@negative("CC-FRAG-057")
+@positive("CC-FRAG-057")
+def test_partial_messages_count_as_they_come(bench: Bench) -> None:
+    """What has come of a partial message counts, not what its total announces."""
+    far = _endpoint(bench)
+    total = _MEMORY - 1_000
+
+    def part(session: int, index: int) -> None:
+        far.write(f.data(bytes(_SIZE), session=session, channel=session, fragment=(index, total, False)))
+
+    for session in (1, 2, 3):
+        part(session, 0)
+    far.none("CC-FRAG-057", "FAIL")
+    most = (_MEMORY - 2 * _SIZE) // _SIZE
+    for index in range(1, most):
+        part(1, index)
+    far.none("CC-FRAG-057", "FAIL")
+    part(1, most)
+    fail = far.one("CC-FRAG-057", "FAIL")
+    told = (fail["session"], fail["value"], fail["reason"])
+    expect_equal(told, (1, 1, f.bye("MEMORY")["code"]), "CC-FRAG-057", "session 1 passes the bound with what came")
+    part(2, 1)
+    far.none("CC-FRAG-057", "FAIL")

@@ -255,7 +255,7 @@ def test_fail_of_the_peer(bench: Bench, call: Call) -> None:
     far.machine.raises("CC-SESS-025", "CLOSED", "send", sender=sender, data="00")
 
 
-@negative("CC-PEER-015", "CC-PEER-017")
+@negative("CC-PEER-015", "CC-PEER-017", "CC-PEER-014")
 @positive("CC-PEER-017", "CC-SESS-052")
 @ROLES
 def test_too_large_for_the_peer(bench: Bench, call: Call) -> None:
@@ -316,7 +316,7 @@ def test_peer_leaves(bench: Bench, call: Call, code: str) -> None:
 @positive("CC-LINK-028", "CC-LINK-029", "CC-LINK-047", "CC-LINK-048", "CC-LINK-014", "CC-LINK-023")
 def test_acceptor_resume(bench: Bench) -> None:
     """An acceptor takes a resume: the same values, its count, and retransmission."""
-    far = called(bench)
+    far = called(bench, window=65_536, largest_message=40_000)
     first = far.welcome
     assert first is not None
     sender, _ = sent(far, "CC-LINK-048")
@@ -326,7 +326,7 @@ def test_acceptor_resume(bench: Bench) -> None:
     far.write(f.data(sender=1))
     far.disconnect()
     far.take()
-    welcome = far.resume(window=70_000, identity="other")
+    welcome = far.resume(window=262_144, largest_message=1_000_000, identity="other")
     same = ("slot", "features", "token", "window", "largest_message", "resume_ms", "id")
     expect_equal(
         {k: welcome[k] for k in same}, {k: first[k] for k in same}, "CC-LINK-028", "the first WELCOME's values"
@@ -338,6 +338,12 @@ def test_acceptor_resume(bench: Bench) -> None:
     far.ack()
     confirmed(far.machine, sender, second, "CC-DELIV-010")
     expect(far.machine.take("suspended"), "CC-LINK-064", "L06: suspended was told")
+    far.machine.raises("CC-LINK-014", "MESSAGE_TOO_LARGE", "send", sender=sender, data="00" * 40_001)
+    sender = open_sender(far)
+    for _ in range(2):
+        send(far, sender, bytes(40_000))
+    spent = sum(len(frame["payload"]) // 2 for frame in far.take("DATA"))
+    expect(spent <= 65_536, "CC-LINK-014", "the first HELLO's window holds", expected=65_536, actual=spent)
 
 
 @positive("CC-LINK-047", "CC-LINK-001")

@@ -90,9 +90,50 @@ def test_joins_in_mid_message(bench: Bench, reliable: bool) -> None:
     members[2].write(f.data(b"a" * 600, sender=2, reliable=reliable, fragment=(0, 605, False)), lane=lane)
     eve = member(relay, "eve")
     members[2].write(f.data(b"b" * 5, sender=2, reliable=reliable, fragment=(1, 605, True)), lane=lane)
-    expect_equal(len(eve.take("DATA")), 0 if reliable else 1, "CC-ROSTER-067", "what the joiner gets")
+    requirement = "CC-ROSTER-067" if reliable else "CC-ROSTER-069"
+    expect_equal(len(eve.take("DATA")), 0 if reliable else 1, requirement, "what the joiner gets")
     members[2].write(f.data(sender=2, reliable=reliable, sequence=2), lane=lane)
     expect_equal(len(eve.take("DATA")), 1, "CC-ROSTER-058", "the next message reaches it")
+
+
+@negative("CC-ROSTER-069")
+@positive("CC-ROSTER-069")
+def test_lossy_fragments_by_their_blocks(bench: Bench) -> None:
+    """Each Lossy fragment goes to those whom its own block denotes."""
+    _, (ann, bob, owner) = call(bench, 3)
+    for index, slot in ((0, 0), (1, 1), (2, 0)):
+        part = f.data(
+            bytes(600),
+            sender=2,
+            reliable=False,
+            private=True,
+            to=(3, [slot], False),
+            fragment=(index, 1_800, index == 2),
+        )
+        owner.write(part, lane="lossy")
+    got = [[frame["fragment"]["index"] for frame in far.take("DATA")] for far in (ann, bob)]
+    expect_equal(got, [[0, 2], [1]], "CC-ROSTER-069", "the indexes that Ann and Bob get")
+
+
+@negative("CC-RELAY-028")
+@positive("CC-RELAY-028")
+def test_kept_as_they_are(bench: Bench) -> None:
+    """Frames of a session that wait for a recipient are neither cut, joined nor reordered, whatever their size."""
+    _, (ann, _, owner) = call(bench, 3)
+    parts = [
+        f.data(b"a" * 500, sender=2, fragment=(0, 503, False)),
+        f.data(b"b", sender=2, fragment=(1, 503, False)),
+        f.data(b"cc", sender=2, fragment=(2, 503, True)),
+        f.data(b"d" * 900, sender=2, sequence=2),
+        f.data(b"", sender=2, sequence=3),
+        f.data(b"e" * 12_000, sender=2, sequence=4),
+        f.data(b"f", sender=2, sequence=5),
+    ]
+    ann.hold()
+    for part in parts:
+        owner.write(part)
+    ann.hold(held=False)
+    expect_equal(ann.take("DATA"), parts, "CC-RELAY-028", "the frames as their owner cut them, in its order")
 
 
 @positive("CC-LINK-091", "CC-ROSTER-054", "CC-ROSTER-057")

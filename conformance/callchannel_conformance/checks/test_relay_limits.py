@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from callchannel_conformance import frames as f
 from callchannel_conformance import standard
 from callchannel_conformance.bench.links import Initiator, member, settle
@@ -166,3 +168,28 @@ def test_ended_sessions_that_owe(bench: Bench) -> None:
         came, [fail["session"] for fail in fails], "CC-RELAY-080", "Bob has not acknowledged CLOSE, and is told"
     )
     expect(bob.take("DATA", session=66), "CC-RELAY-080", "the new session is forwarded")
+
+
+@negative("CC-RELAY-065", "CC-RELAY-062")
+@positive("CC-RELAY-065", "CC-RELAY-062")
+@pytest.mark.parametrize("how", ["CREDIT", "FAIL"])
+def test_readers_of_a_dead_owner(bench: Bench, how: str) -> None:
+    """What a departed owner left is delivered at its readers' pace: their CREDIT and FAIL count as before."""
+    relay = bench.relay(limits={"window": 131_072})
+    bob, owner = member(relay, "bob", window=65_536), member(relay, "carol")
+    bench.advance(100)
+    settle(bob, owner)
+    for sequence in range(1, 8):
+        owner.write(f.data(bytes(15_984), sender=1, sequence=sequence))
+    owner.write(f.bye("LEFT"))
+    expect_equal(len(bob.take("DATA")), 4, "CC-RELAY-035", "four messages fill Bob's window")
+    bench.advance(100)
+    settle(bob)
+    if how == "FAIL":
+        bob.write(f.fail(5, "CLOSED", sender=1, recipient=0))
+    bob.write(f.credit(200_000, sender=1, recipient=0))
+    came = [(x["type"], x.get("sequence", x.get("value"))) for x in bob.take("DATA", "CLOSE")]
+    rest = [("DATA", 5), ("DATA", 6), ("DATA", 7)] if how == "CREDIT" else []
+    wanted = [*rest, ("CLOSE", 7)]
+    expect_equal(came, wanted, "CC-RELAY-065", "what was left of the session")
+    bob.goes_on("CC-RELAY-065")

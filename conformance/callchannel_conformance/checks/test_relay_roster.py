@@ -210,3 +210,29 @@ def test_leave_reasons(bench: Bench, how: str, reason: str) -> None:
     wanted = f.close(1, sender=1, reason="LEFT" if how == "bye" else "LOST")
     expect_equal(closes, [wanted], "CC-RELAY-063", "CLOSE behind the data")
     assert carol
+
+
+@negative("CC-SEC-007")
+@positive("CC-SEC-007")
+def test_tokens_of_others(bench: Bench) -> None:
+    """Nothing that is written to an endpoint holds the token or the instance identifier of another."""
+    relay = bench.relay()
+    ann, bob, carol = (member(relay, name) for name in ("ann", "bob", "carol"))
+    bench.advance(100)
+    settle(ann, bob, carol)
+    ann.write(f.data(confirm=True, to=(3, [], True)))
+    bob.disconnect()
+    bob.resume()
+    bench.advance(100)
+    again = Initiator(bench, relay, "ann")
+    again.join(replace=True)
+    carol.write(f.bye("LEFT"))
+    bench.advance(100)
+    fars = [ann, bob, carol, again]
+    for far in fars:
+        written = b"".join(seen.raw for seen in far.seen)
+        for other in fars:
+            if other is far:
+                continue
+            expect(other.token not in written, "CC-SEC-007", f"{far.identity} was told the token of another's link")
+            expect(other.instance not in written, "CC-SEC-007", f"{far.identity} was told another's instance")

@@ -234,3 +234,26 @@ def test_session_fault(bench: Bench, before: list[Frame], fault: Frame, code: st
     owner.none("CC-RELAY-060", "FAIL")
     owner.write(f.data(sender=2, session=9))
     expect(data(recipient), "CC-LINK-071", "another session goes on")
+
+
+@negative("CC-RELAY-061", "CC-RELAY-053")
+@positive("CC-RELAY-061", "CC-RELAY-056")
+def test_fault_behind_whole_messages(bench: Bench) -> None:
+    """Whole messages that wait when their owner breaks a rule are delivered all the same, and their receipts told."""
+    _, (bob, owner) = call(bench, 2)
+    block = (2, [0], False)
+    bob.hold()
+    for sequence in (1, 2):
+        owner.write(f.data(sender=1, sequence=sequence, private=True, confirm=True, to=block))
+    owner.write(f.data(b"hel", sender=1, sequence=3, private=True, to=block, fragment=(0, 5, False)))
+    owner.write(f.data(sender=1, sequence=3, channel=6))
+    fail = owner.one("CC-RELAY-057", "FAIL")
+    expect_equal((fail["recipient"], fail["value"]), (f.NO_SLOT, 3), "CC-RELAY-058", "v = 3")
+    bob.hold(held=False)
+    came = [(x["type"], x.get("sequence", x.get("value"))) for x in bob.take("DATA", "FAIL", "CLOSE")]
+    wanted = [("DATA", 1), ("DATA", 2), ("FAIL", 3), ("CLOSE", 3)]
+    expect_equal(came, wanted, "CC-RELAY-061", "messages 1 and 2, then FAIL and CLOSE")
+    settle(bob)
+    bob.write(f.receipt(2, sender=1, recipient=0))
+    receipt = owner.one("CC-RELAY-061", "RECEIPT")
+    expect_equal((receipt["recipient"], receipt["value"]), (0, 2), "CC-RELAY-061", "the receipt is passed on")

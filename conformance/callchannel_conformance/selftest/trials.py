@@ -40,7 +40,11 @@ AREAS_OF_PATCHES: Final = {
         *("relay", "relay_delivery", "relay_limits", "relay_routes", "relay_sessions", "relay_receipts"),
         *("relay_roster", "relay_slots", "constancy"),
     ),
-    "peer": ("peer", "peer_slots", "link_states"),
+    "peer": ("peer", "peer_roles", "peer_slots", "link_states"),
+    "holes": (
+        *("relay", "relay_delivery", "relay_limits", "relay_roster", "relay_sessions", "fragments", "lossy", "memory"),
+        *("scheduling", "delivery", "peer", "peer_roles", "validation", "link_endpoint"),
+    ),
     "limits": (
         *("extensions", "queues", "partials", "settling", "delivery", "receiver", "lossy", "relay_limits", "resume"),
         *("validation", "sender", "endings", "roster_rules", "link_endpoint"),
