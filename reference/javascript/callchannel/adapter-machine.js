@@ -14,7 +14,8 @@ import { NotationError, fromHex, toHex, whole } from "./notation.js";
 /** @typedef {import("./frames.js").Lane} Lane */
 /** @typedef {Record<string, any>} Json */
 
-const LANES = /** @type {const} */ (["reliable", "lossy"]);
+/** The reliable lane comes again: what was dropped on the lossy one may have been the last before a CLOSE. */
+const LANES = /** @type {const} */ (["reliable", "lossy", "reliable"]);
 /** Bytes for which a free lane is asked at once; it is asked until there is nothing more. */
 const FREE = 65536;
 

@@ -348,7 +348,7 @@ export class Outbound {
             if (now - message.queuedAt >= message.lifetime) this.drops.record("expired");
             else if (outcome === "gone") this.drops.record("no_recipients", Math.max(1, gone.length));
             else this.drops.record("no_recipients");
-            this.#owner.wrote();
+            this.#owner.changed(now); // CLOSE may be due now
             return;
         }
         if (message.begun)

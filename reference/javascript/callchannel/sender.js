@@ -327,7 +327,7 @@ export class Sender {
         return this.#out.wakeAt(now);
     }
 
-    /** A data frame was written, or a Lossy message dropped: there may be room, or nothing left. */
+    /** A data frame was written: there may be room, or nothing left. */
     wrote() {
         this.#checkWritable();
         this.#checkEnded();

@@ -556,6 +556,23 @@ test("Lossy: the queue drops its oldest, a lifetime passes, LATEST supersedes", 
     assert.throws(() => script.send(latest, new Uint8Array(2000)), { code: Code.MESSAGE_TOO_LARGE });
 });
 
+test("a closed Lossy sender writes CLOSE when the last that waited was dropped at the pull (S17, S27)", () => {
+    const script = new Script().join();
+    const sender = script.open({ reliability: "lossy" });
+    script.send(sender, "written");
+    script.ann.send(sender, new Uint8Array(10), { lifetime: 1 }, script.now);
+    script.ann.closeSender(sender, script.now);
+    script.now += 2_000;
+    script.take();
+    assert.equal(script.ann.pull("t1", "lossy", 2_000, script.now), null);
+    script.pump();
+    assert.deepEqual(
+        script.take("CLOSE").map(({ value }) => value),
+        [2],
+    );
+    assert.equal(script.ann.senderStatistics(sender).drops.expired, 1);
+});
+
 test("an older Lossy sender of the channel writes first (CC-SESS-009)", () => {
     const script = new Script().join(["bob"], { window: 65536 });
     const blocker = script.open({ priority: "high" });

@@ -130,8 +130,8 @@ class Machine:
                     if (transport, lane) not in self._held:
                         self._pull(packets, transport, lane, _EVERYTHING, now)
             events += self._events()
-            progress = len(packets) > before
-        self.core.take_dirty()
+            # Pulling one lane may have made something to write on the other, such as CLOSE of a Lossy session.
+            progress = bool(self.core.take_dirty()) or len(packets) > before
         closing = [number for number in self.core.take_closing() if number in self._up]
         for number in closing:
             self._up.remove(number)
