@@ -85,7 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     selftest.add_argument("--reference", help="command of a good adapter with all profiles")
     selftest.add_argument("--record", action="store_true", help="find out anew which checks see which defect")
     selftest.add_argument("--full", action="store_true", help="everything against the whole suite on five seeds")
-    selftest.add_argument("--progress", type=Path, help="file by which --full goes on where it stopped")
+    selftest.add_argument(
+        "--mutants", type=Path, help="instead: mechanical changes of an implementation, by a file (selftest/mutants.py)"
+    )
+    selftest.add_argument("--progress", type=Path, help="file by which --full or --mutants goes on where it stopped")
+    selftest.add_argument("--json", type=Path, help="write what came of --mutants to this file")
     selftest.add_argument(
         "--only", default="", help="only what has this in its name, or is of this kind; with commas: any of these"
     )
@@ -280,8 +284,13 @@ def show_matrix(options: argparse.Namespace) -> int:
 
 def run_selftest(options: argparse.Namespace) -> int:
     """Test the suite itself."""
-    from callchannel_conformance.selftest.run import selftest  # noqa: PLC0415
+    from callchannel_conformance.selftest.mutants import mutants_against_suite  # noqa: PLC0415
+    from callchannel_conformance.selftest.run import REFERENCE, selftest  # noqa: PLC0415
 
+    if options.mutants:
+        adapter = options.reference or REFERENCE
+        more = {"progress": options.progress, "target": options.json, "only": options.only}
+        return mutants_against_suite(options.mutants, adapter, **more)
     mode = "full" if options.full else "record" if options.record else "quick"
     return selftest(reference=options.reference, mode=mode, only=options.only, progress=options.progress)
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from callchannel_conformance import matrix
-from callchannel_conformance.selftest import run
+from callchannel_conformance.selftest import judged, run
 from callchannel_conformance.selftest.patched import load
 from callchannel_conformance.selftest.trials import AREAS_OF_PATCHES, Trial, order, trials
 from callchannel_conformance.selftest.worker import Order, Worker
@@ -38,7 +38,7 @@ DEFECT = Trial(kind="seeded", name="x", requirements=("CC-LINK-007", "CC-LINK-00
 def test_a_defect_is_dead_when_all_that_it_violates_was_seen() -> None:
     seen = record("a/one", "FAIL", "CC-LINK-007", "CC-LINK-008", broken="CC-LINK-007")
     other = record("a/two", "FAIL", broken="CC-LINK-009")
-    found = run.judge_defect(DEFECT, [other, seen, record("a/three", "PASS", "CC-LINK-008")])
+    found = judged.judge_defect(DEFECT, [other, seen, record("a/three", "PASS", "CC-LINK-008")])
     assert found.good and found.witnesses == ("a/one",)
     assert found.dead_for == ("CC-LINK-007", "CC-LINK-008", "CC-LINK-009")
 
@@ -53,29 +53,29 @@ def test_a_defect_is_dead_when_all_that_it_violates_was_seen() -> None:
     ids=["passes", "half", "a crash is no rejection"],
 )
 def test_a_defect_that_lives(records, says) -> None:
-    found = run.judge_defect(DEFECT, records)
+    found = judged.judge_defect(DEFECT, records)
     assert not found.good and found.detail.startswith(says)
 
 
 def test_a_variant_has_to_pass_and_to_be_run() -> None:
     variant = Trial(kind="variant", name="x")
-    assert run.judge_other(variant, [record("a/one", "PASS"), record("a/two", "SKIP")]).good
-    assert not run.judge_other(variant, [record("a/one", "PASS"), record("a/two", "FAIL")]).good
-    assert not run.judge_other(variant, [record("a/two", "SKIP")]).good
+    assert judged.judge_other(variant, [record("a/one", "PASS"), record("a/two", "SKIP")]).good
+    assert not judged.judge_other(variant, [record("a/one", "PASS"), record("a/two", "FAIL")]).good
+    assert not judged.judge_other(variant, [record("a/two", "SKIP")]).good
 
 
 def test_a_bad_adapter_has_one_verdict() -> None:
     bad = Trial(kind="bad", name="x", want="incomplete", among="ERROR")
-    assert run.judge_other(bad, [record("a/one", "ERROR"), record("a/two", "PASS")]).good
-    assert not run.judge_other(bad, [record("a/one", "FAIL"), record("a/two", "ERROR")]).good
-    assert not run.judge_other(bad, [record("a/two", "PASS")]).good
+    assert judged.judge_other(bad, [record("a/one", "ERROR"), record("a/two", "PASS")]).good
+    assert not judged.judge_other(bad, [record("a/one", "FAIL"), record("a/two", "ERROR")]).good
+    assert not judged.judge_other(bad, [record("a/two", "PASS")]).good
 
 
 def test_the_record_keeps_what_was_not_tried_again(tmp_path, monkeypatch) -> None:
     path = tmp_path / "record.json"
     monkeypatch.setattr(run, "RECORD", path)
     before = {"alive": ["x"], "witnesses": {"y": ["a/two"]}, "dead": {"CC-LINK-007": ["y", "gone"]}}
-    found = run.Judged(DEFECT, True, "", ("CC-LINK-007", "CC-LINK-008"), ("a/one",))
+    found = judged.Judged(DEFECT, True, "", ("CC-LINK-007", "CC-LINK-008"), ("a/one",))
     run._write_record(before, [found], {"x", "y"})
     assert json.loads(path.read_text()) == {
         "SPDX-License-Identifier": "CC0-1.0",

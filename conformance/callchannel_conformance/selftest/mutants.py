@@ -1,148 +1,157 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mechanical defects: small changes of an implementation's Python sources that nobody chose.
+"""`selftest --mutants FILE`: small changes of an implementation's sources that a program chose.
 
-`python -m callchannel_conformance.selftest.mutants SOURCES PACKAGE COUNT COMMAND…` copies SOURCES for each mutant,
-changes one place of PACKAGE (a folder below), and runs the suite on COMMAND with the copy on its path. Mutants that
-change nothing anyone can see are alive by right, so the figure is a lower bound.
+The file is JSON: `package` is the folder of the implementation's package by its name, `mutants` a list of changes. Each
+has a `key`, the `module` it changes (a path in the package), `start` and `end` (characters of its text), the `old` text
+that stands there, the `new` one, and the qualified name of the `function` around it; `class` and `why` where somebody
+has found that it changes nothing that a peer or an application may rely on. Any tool may write it; in the repository of
+the standard `python -m simulator.mutants --json FILE` does.
+
+A mutant is run with the checks that come by its function, which is found out first: none of the others can see it. Its
+run ends with the first check that does not pass. For this the adapter has to be one of this process, `inline:…`.
 """
 
 from __future__ import annotations
 
-import ast
-import multiprocessing
+import json
 import os
-import shutil
-import sys
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from callchannel_conformance.selftest.worker import Order, Worker
+from callchannel_conformance.outcome import Exit
+from callchannel_conformance.selftest import mutant_run
+from callchannel_conformance.selftest.patched import PatchError, plant_texts
+from callchannel_conformance.selftest.progress import Progress, stamp
 
 Json = dict[str, Any]
 
-_COMPARED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-}
-_COUNTED: Final[dict[type[ast.operator], type[ast.operator]]] = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.FloorDiv: ast.Mult,
-}
+_LONGEST: Final = 1_800.0
+"""Seconds for one mutant, by the clock, which only something that no timer stops can use up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change: the file, the line, what was done, and the new source."""
+    """One change of one place."""
 
-    path: Path
-    line: int
-    what: str
-    source: str
+    key: str
+    module: str
+    """Path of the module in its package, such as `core/link.py`."""
+    function: str
+    start: int
+    end: int
+    old: str
+    new: str
+    kind: str = ""
+    """Its class, if it has one."""
 
-
-def mutants_of(path: Path) -> Iterator[Mutant]:
-    """All mutants of a file, in the order of its lines."""
-    text = path.read_text("utf-8")
-    count = sum(1 for node in ast.walk(ast.parse(text)) if _kind(node) is not None)
-    for number in range(count):
-        tree = ast.parse(text)
-        node = [node for node in ast.walk(tree) if _kind(node) is not None][number]
-        kind = _kind(node)
-        assert kind is not None
-        _change(node)
-        yield Mutant(path, getattr(node, "lineno", 0), kind, ast.unparse(ast.fix_missing_locations(tree)))
-
-
-def _kind(node: ast.AST) -> str | None:
-    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARED:
-        return f"{type(node.ops[0]).__name__} turned"
-    if isinstance(node, ast.BinOp) and type(node.op) in _COUNTED:
-        return f"{type(node.op).__name__} turned"
-    if isinstance(node, ast.BoolOp):
-        return f"{type(node.op).__name__} turned"
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return "not removed"
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        return "call removed"
-    return None
+    def text(self, package: Path) -> str:
+        """The changed module. Raises `PatchError` where the old text does not stand in its place."""
+        path = package / self.module
+        text = path.read_text("utf-8") if path.is_file() else ""
+        if text[self.start : self.end] != self.old:
+            raise PatchError(f"{self.key}: {self.old!r} does not stand at {self.start} of {path}; write the file anew")
+        return text[: self.start] + self.new + text[self.end :]
 
 
-def _change(node: ast.AST) -> None:
-    if isinstance(node, ast.Compare):
-        node.ops = [_COMPARED[type(node.ops[0])]()]
-    elif isinstance(node, ast.BinOp):
-        node.op = _COUNTED[type(node.op)]()
-    elif isinstance(node, ast.BoolOp):
-        node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-    elif isinstance(node, ast.UnaryOp):
-        node.op = ast.UAdd()
-        node.operand = ast.Call(ast.Name("bool", ast.Load()), [node.operand], [])
-    elif isinstance(node, ast.Expr):
-        node.value = ast.Constant(None)
-
-
-def judge(mutant: Mutant, sources: Path, adapter: str, baseline: frozenset[str] = frozenset()) -> str:
-    """`killed by …`, or `ALIVE`. *baseline*: checks that fail without any mutant."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "sources"
-        shutil.copytree(sources, copy, ignore=shutil.ignore_patterns("__pycache__", "tests"))
-        (copy / mutant.path.relative_to(sources)).write_text(mutant.source, "utf-8")
-        return killer(f"env PYTHONPATH={copy} {adapter}", baseline) or "ALIVE"
-
-
-def killer(adapter: str, baseline: frozenset[str] = frozenset()) -> str | None:
-    """`killed by …` for an adapter that a check refuses, else None. Checks of *baseline* are left out."""
-    worker = Worker()
+def load(path: Path) -> tuple[str, list[Mutant]]:
+    """The package of a file of mutants, and these. Raises `PatchError` for a file of another form."""
     try:
-        # The adapter may crash or hang, so it is nobody else's; the first failure says enough.
-        records = worker.run(Order(adapter=adapter, shared=False, until=0 if baseline else 1))
-    finally:
-        worker.close()
-    bad = failing(records) - baseline
-    return f"killed by {min(bad)}" if bad else None
+        content = json.loads(path.read_text("utf-8"))
+        rows = content["mutants"]
+        names = ("key", "module", "function", "start", "end", "old", "new")
+        found = [Mutant(**{name: row[name] for name in names}, kind=row.get("class", "")) for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise PatchError(f"{path} is no file of mutants: {error!r}") from None
+    if len({mutant.key for mutant in found}) != len(found):
+        raise PatchError(f"{path}: two mutants have the same key")
+    return str(content["package"]), found
 
 
-def failing(records: list[Json]) -> frozenset[str]:
-    """Names of the checks that did not pass."""
-    return frozenset(r["check"] for r in records if r["result"] not in ("PASS", "SKIP"))
+def checks_for(mutant: Mutant, calls: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The checks that come by a mutant's function, in the order of *calls*: those that take least time come first."""
+    name = f"{mutant.module} {mutant.function}"
+    if name in calls.get("", ()):
+        # It runs while the package is imported: everything may depend on it.
+        return tuple(check for check in calls if check)
+    return tuple(check for check, names in calls.items() if check and name in names)
 
 
-def main() -> int:
-    """Run the program. Returns 0."""
-    sources, package, count, *command = sys.argv[1:]
-    root = Path(sources).resolve()
-    found = [mutant for path in sorted((root / package).rglob("*.py")) for mutant in mutants_of(path)]
-    # Evenly spread over all that there are, so that a sample is the same each time.
-    step = max(len(found) // int(count), 1)
-    chosen = found[step // 2 :: step][: int(count)]
-    adapter = " ".join(command)
-    worker = Worker()
-    baseline = failing(worker.run(Order(adapter=f"env PYTHONPATH={root} {adapter}", shared=False)))
-    worker.close()
-    killed = 0
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=os.cpu_count() or 2, mp_context=context) as pool:
-        number = len(chosen)
-        outcomes = pool.map(judge, chosen, [root] * number, [adapter] * number, [baseline] * number)
-        for mutant, outcome in zip(chosen, outcomes, strict=True):
-            print(f"{mutant.path.name}:{mutant.line} {mutant.what}: {outcome}", flush=True)
-            killed += outcome.startswith("killed")
-    print(f"{killed} of {len(chosen)} killed, of {len(found)} that there are")
-    return 0
+def judge(mutant: Mutant, adapter: str, package: Path, checks: Sequence[str]) -> Json:
+    """What comes of a mutant: `result`, and the `check`, what is `broken`, and the `message` that show it."""
+    if not checks:
+        return {"result": "unreached"}
+    with tempfile.TemporaryDirectory() as folder:
+        root = plant_texts(package, Path(folder), {mutant.module: mutant.text(package)})
+        found = mutant_run.in_process(mutant_run.run, (adapter, str(root), tuple(checks)), _LONGEST)
+    return found or {"result": "hang", "message": f"no end within {_LONGEST:g} s, or its process died"}
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+SEEN: Final = ("FAIL", "ERROR", "NONDETERMINISTIC", "HARNESS_ERROR", "hang")
+"""Results with which a mutant is not called conformant."""
+
+
+def figures(mutants: Sequence[Mutant], outcomes: Mapping[str, Json]) -> Json:
+    """How many were seen, by what; and what survives, by its class."""
+    results = Counter(outcomes[mutant.key]["result"] for mutant in mutants)
+    alive = [mutant for mutant in mutants if outcomes[mutant.key]["result"] not in SEEN]
+    return {
+        "mutants": len(mutants),
+        "seen": sum(results[name] for name in SEEN),
+        "results": dict(sorted(results.items())),
+        "survivors": dict(sorted(Counter(mutant.kind or "without a class" for mutant in alive).items())),
+        "seen although classed": sorted(m.key for m in mutants if m.kind and outcomes[m.key]["result"] in SEEN),
+    }
+
+
+def mutants_against_suite(
+    path: Path, reference: str, *, progress: Path | None, target: Path | None, only: str, workers: int = 0
+) -> int:
+    """Run it and print it. Exit status 0: whatever survives has a class."""
+    if not reference.startswith("inline:"):
+        raise ValueError(f"{reference}: mutants need an adapter of Python in this process, inline:MODULE:CLASS")
+    package, mutants = load(path)
+    mutants = [mutant for mutant in mutants if only in mutant.key]
+    folder = mutant_run.in_process(mutant_run.folder_of, (package,), 60)
+    if folder is None:
+        raise PatchError(f"package {package} is not there to be changed; install it beside the suite")
+    kept = Progress(progress, stamp(*(file.read_bytes() for file in sorted(Path(folder).rglob("*.py")))))
+    if kept.others:
+        print(f"{kept.others} lines of {progress} are of another state of the code and are not counted", flush=True)
+    if "calls" not in kept.done:
+        print("which checks come by which functions?", flush=True)
+        calls = mutant_run.in_process(mutant_run.calls, (reference, package), _LONGEST)
+        if calls is None:
+            raise ValueError("the checks could not be run without any mutant; try `run` with this adapter")
+        kept.add("calls", calls)
+    tasks = [mutant for mutant in mutants if mutant.key not in kept.done]
+    print(f"{len(tasks)} mutants to try, {len(mutants) - len(tasks)} tried before", flush=True)
+    started = time.monotonic()
+    for number, (mutant, outcome) in enumerate(_each(tasks, reference, Path(folder), kept, workers), 1):
+        kept.add(mutant.key, outcome)
+        if outcome["result"] not in SEEN:
+            print(f"SURVIVES {mutant.kind or 'without a class'} {outcome['result']}: {mutant.key}", flush=True)
+        if number % 20 == 0 or number == len(tasks):
+            print(f"{number} of {len(tasks)} after {time.monotonic() - started:.0f} s", flush=True)
+    found = figures(mutants, kept.done)
+    if target is not None:
+        rows = [{"key": mutant.key, "class": mutant.kind, **kept.done[mutant.key]} for mutant in mutants]
+        target.write_text(json.dumps({**found, "outcomes": rows}, indent=1) + "\n", "utf-8")
+    for name, value in found.items():
+        print(f"{name:24}{value}")
+    return Exit.NONCONFORMANT if "without a class" in found["survivors"] else Exit.CONFORMANT
+
+
+def _each(
+    tasks: Sequence[Mutant], reference: str, package: Path, kept: Progress, workers: int
+) -> Iterator[tuple[Mutant, Json]]:
+    calls = kept.done["calls"]
+    with ThreadPoolExecutor(workers or os.cpu_count() or 2) as pool:
+        futures = {pool.submit(judge, one, reference, package, checks_for(one, calls)): one for one in tasks}
+        for future in as_completed(futures):
+            yield futures[future], future.result()

@@ -10,6 +10,7 @@ it has to be mended with the code, else it would prove nothing.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ PATCHES = Path(__file__).parent / "patches"
 _CACHE = "__pycache__"
 
 
-class PatchError(Exception):
+class PatchError(ValueError):
     """A patch that does not apply, or is not well formed."""
 
 
@@ -96,7 +97,11 @@ def plant(patch: Patch, package: Path, root: Path) -> Path:
 
     Raises `PatchError`, and has written nothing then.
     """
-    texts = changed(patch, package)
+    return plant_texts(package, root, changed(patch, package))
+
+
+def plant_texts(package: Path, root: Path, texts: Mapping[str, str]) -> Path:
+    """Make the package with other texts of some modules below `root`, as `plant` does."""
     _link(package, root / package.name, {Path(module): text for module, text in texts.items()})
     return root
 

@@ -31,7 +31,8 @@ _NEVER_ANSWERS: Final = 0.5
 _OPTIONS: Final = (
     *("-p", "callchannel_conformance.plugin", "-p", "no:cacheprovider", "-c", os.devnull),
     *("--rootdir", str(matrix.CHECKS.parent), "--import-mode=importlib"),
-    *("--tb=no", "--no-header", "--no-summary", "-qq", "--show-capture=no"),
+    # Nobody reads a report, and to look for what was left behind takes as long as a check.
+    *("-p", "no:terminal", "-p", "no:unraisableexception", "-p", "no:faulthandler"),
 )
 
 
@@ -66,6 +67,10 @@ class _Given:
     client: client.Client | None
     wanted: set[str] = field(default_factory=set)
     """Requirements that a failed check still has to cite; with the last of them the run is over."""
+    until: frozenset[Result] = frozenset()
+    """With the first of these results the run is over."""
+    kept: tuple[str, ...] = ()
+    """Only these checks, in this order."""
     records: list[Json] = field(default_factory=list)
 
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -73,9 +78,18 @@ class _Given:
         if self.client is not None:
             config.stash[plugin.GIVEN] = self.client
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave what is to be run."""
+        if self.kept:
+            named = {plugin.check_id(item.nodeid): item for item in items}
+            items[:] = [named[name] for name in self.kept if name in named]
+
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
         """Stop when enough is known."""
         error = call.excinfo.value if call.excinfo is not None else None
+        if error is not None and plugin.classify(error)[0] in self.until:
+            item.session.shouldstop = "what was waited for has come"
         if self.wanted and isinstance(error, Violation) and error.result is Result.FAIL:
             self.wanted -= {error.requirement, *plugin.requirements_of(item)}
             if not self.wanted:
@@ -103,8 +117,10 @@ class Order:
     checks: tuple[str, ...] = ()
     wanted: tuple[str, ...] = ()
     """Stop when failed checks have cited all of these requirements."""
-    until: int = 0
-    """Stop after so many failures; 0: never."""
+    until: frozenset[Result] = frozenset()
+    """Stop with the first of these results."""
+    kept: tuple[str, ...] = ()
+    """Of what there is to run only these checks, in this order."""
     silent: bool = False
     """Whether the adapter is known to answer nothing."""
     generated: bool = False
@@ -140,19 +156,17 @@ class Worker:
             channel.close()
         self._channels = {}
 
-    def run(self, order: Order) -> list[Json]:
-        """The records of all checks that were run."""
+    def run(self, order: Order, *plugins: object) -> list[Json]:
+        """The records of all checks that were run. *plugins* of pytest see the run."""
         with self._client(order) as used:
-            given = _Given(used, set(order.wanted))
+            given = _Given(used, set(order.wanted), order.until, order.kept)
             places = [place(check) for check in order.checks]
             places = places or [str(matrix.CHECKS / f"test_{area}.py") for area in order.areas] or [str(matrix.CHECKS)]
             arguments = [*places, *_OPTIONS, "--adapter", order.adapter, "--seed", str(order.seed)]
             if not order.generated:
                 arguments += ["-m", "not generated"]
-            if order.until:
-                arguments.append(f"--maxfail={order.until}")
             with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-                pytest.main(arguments, plugins=[given])
+                pytest.main(arguments, plugins=[given, *plugins])
         return given.records
 
     @contextlib.contextmanager

@@ -18,10 +18,10 @@ import json
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from simulator import calls
 from simulator.patching import Search, source_of, try_all
@@ -150,19 +150,19 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str, str]]:
 
 
 @cache
-def every() -> tuple[Mutant, ...]:
+def every(modules: tuple[str, ...] = MODULES) -> tuple[Mutant, ...]:
     """All mutants there are, those first that are tried first."""
 
     def rank(mutant: Mutant) -> bytes:
         return hashlib.sha256(f"{SEED} {mutant.key}".encode()).digest()
 
-    found = {mutant.key: mutant for module in MODULES for mutant in mutants_of(module)}
+    found = {mutant.key: mutant for module in modules for mutant in mutants_of(module)}
     return tuple(sorted(found.values(), key=rank))
 
 
-def draw(count: int) -> list[Mutant]:
+def draw(count: int, modules: tuple[str, ...] = MODULES) -> list[Mutant]:
     """So many of them."""
-    return list(every()[:count])
+    return list(every(modules)[:count])
 
 
 def text_of(mutant: Mutant) -> dict[str, str]:
@@ -170,6 +170,30 @@ def text_of(mutant: Mutant) -> dict[str, str]:
     name = f"callchannel.core.{mutant.module}"
     text = source_of(name)
     return {name: text[: mutant.start] + mutant.new + text[mutant.end :]}
+
+
+def as_json(mutants: Sequence[Mutant]) -> dict[str, Any]:
+    """Mutants as the conformance suite reads them: `callchannel-conformance selftest --mutants FILE`."""
+    classed = classes()
+    rows: list[dict[str, Any]] = []
+    for mutant in mutants:
+        text = source_of(f"callchannel.core.{mutant.module}")
+        kind, why = classed.get(mutant.key, ("", ""))
+        rows.append(
+            {
+                "key": mutant.key,
+                "module": f"core/{mutant.module.replace('.', '/')}.py",
+                "function": mutant.key.split(" ")[1],
+                "start": mutant.start,
+                "end": mutant.end,
+                "old": text[mutant.start : mutant.end],
+                "new": mutant.new,
+                # A hole is nothing that anybody may rely on.
+                "class": "" if kind == "hole" else kind,
+                "why": why,
+            }
+        )
+    return {"package": "callchannel", "mutants": rows}
 
 
 # --- classes -------------------------------------------------------------------------------------------------------
@@ -221,7 +245,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=None)
     parser.add_argument("--verbose", action="store_true", help="say what kills each")
     parser.add_argument("--check", action="store_true", help="run nothing: is every class for a mutant that there is?")
+    parser.add_argument(
+        "--json", type=Path, default=None, help="run nothing: write the mutants for the suite to a file"
+    )
+    parser.add_argument("--modules", default="", help="with --json: of these modules of the core instead, by commas")
     options = parser.parse_args(arguments)
+    if options.json is not None:
+        modules = tuple(options.modules.split(",")) if options.modules else MODULES
+        options.json.write_text(json.dumps(as_json(draw(options.count, modules)), indent=1) + "\n")
+        return 0
     wrong = check()
     for line in wrong:
         print(f"WRONG {line}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,27 @@ def test_a_class_that_is_wrong_is_loud(
     monkeypatch.setattr(mutants, "CLASSES_FILE", path)
     assert mutants.main(["--check"]) == 2
     assert fault in capsys.readouterr().out
+
+
+def test_the_conformance_suite_is_told_each_with_its_place_and_class(tmp_path: Path) -> None:
+    path = tmp_path / "mutants.json"
+    assert mutants.main(["--json", str(path), "--count", "40"]) == 0
+    found = json.loads(path.read_text())
+    assert found["package"] == "callchannel"
+    drawn = mutants.draw(40)
+    assert [row["key"] for row in found["mutants"]] == [mutant.key for mutant in drawn]
+    for row, mutant in zip(found["mutants"], drawn, strict=True):
+        text = patching.source_of(f"callchannel.core.{mutant.module}")
+        assert text[row["start"] : row["end"]] == row["old"]
+        changed = text[: row["start"]] + row["new"] + text[row["end"] :]
+        assert list(mutants.text_of(mutant).values()) == [changed]
+        kind = mutants.classes().get(row["key"], ("", ""))[0]
+        assert row["class"] == ("" if kind == "hole" else kind)
+
+
+def test_mutants_of_other_modules_can_be_told(tmp_path: Path) -> None:
+    path = tmp_path / "mutants.json"
+    assert mutants.main(["--json", str(path), "--count", "9", "--modules", "decoding,frames"]) == 0
+    found = json.loads(path.read_text())["mutants"]
+    assert len(found) == 9
+    assert {row["module"] for row in found} <= {"core/decoding.py", "core/frames.py"}
