@@ -209,6 +209,11 @@ class Counting:
         elif pending == count:
             self.ack_due_at = min(self.ack_due_at, now + self._limits.ack_delay)
 
+    @property
+    def owes_ack(self) -> bool:
+        """Whether frames have arrived since the last ACK."""
+        return self.received != self._acked_out
+
     def take_ack(self, now: int) -> int:
         """The count for an ACK that is being written now."""
         self._acked_out = self.received

@@ -228,11 +228,13 @@ class Link(LinkLife):
         is_lossy = lane is not _RELIABLE
         scheduler = self.data[is_lossy]
         only_data = is_lossy
+        may_add_ack = False
         if is_lossy and not scheduler:
             return packets
         if not is_lossy and self.is_active and self._is_plain():
             if self.counting.ack_due_at > now:
                 only_data = True
+                may_add_ack = self.counting.owes_ack
             elif not scheduler:
                 packets.append(encode_ack(self.counting.take_ack(now)))
                 self._arm_ack_timer(now)
@@ -259,6 +261,9 @@ class Link(LinkLife):
             budget -= packet.size
             if only_data and not scheduler:
                 break
+        if may_add_ack and packets and len(packets[-1]) + ACK_LENGTH <= self.limits.bundle:
+            # It is not due, but costs nothing here, and spares a packet of its own later (CC-SCHED-015).
+            packets[-1] = encode_ack(self.counting.take_ack(now)) + packets[-1]
         if packets:
             self.statistics.packets_written[is_lossy] += len(packets)
             self.statistics.bytes_written[is_lossy] += sum(map(len, packets))

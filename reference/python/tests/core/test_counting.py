@@ -165,13 +165,16 @@ def test_when_an_ack_is_due() -> None:
     counting = Counting(limits, 0)
     counting.start(1_000)
     assert counting.ack_due_at == 5_001_000
+    assert not counting.owes_ack
     counting.count_received(10_000)
     assert counting.ack_due_at == 35_000
+    assert counting.owes_ack
     counting.count_received(20_000)
     assert counting.ack_due_at == 35_000
     counting.count_received(30_000)
     assert counting.ack_due_at == 30_000
     assert counting.take_ack(30_000) == 3
+    assert not counting.owes_ack
     assert counting.ack_due_at == 5_030_000
     counting.count_received(5_020_000)
     assert counting.ack_due_at == 5_030_000  # the interval is over first

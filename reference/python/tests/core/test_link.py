@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from callchannel.core import frames as wire
+from callchannel.core.decoding import decode_packet
 from callchannel.core.endpoint import Endpoint
 from callchannel.core.errors import ErrorCode
 from callchannel.core.events import Joined, Resumed, Suspended
@@ -147,6 +148,27 @@ def test_an_ack_is_due_after_16_frames_or_25_ms() -> None:
     assert link.take() == []
     link.wait(1)
     assert link.take() == [wire.Ack(18)]
+
+
+def test_an_ack_that_is_not_due_goes_along_with_data() -> None:
+    """CC-SCHED-015: before the data frames, where there is room, and where frames have arrived since the last ACK."""
+    link = group()
+    sender = link.endpoint.open_sender(link.now)
+    link.endpoint.send(sender, b"1", link.now)
+    assert [type(frame) for frame in link.take()] == [wire.Data]
+    link.give(data(1, 1))
+    link.endpoint.send(sender, b"2", link.now)
+    (packet,) = link.packets()
+    ack, written = decode_packet(packet)
+    assert ack == wire.Ack(2) and isinstance(written, wire.Data) and written.payload == b"2"
+    link.wait(25 * MS)
+    assert link.take() == []  # it is not written again
+    link.give(data(1, 2))
+    room = link.endpoint.limits.bundle - wire.DATA_HEADER
+    link.endpoint.send(sender, bytes(room - 11), link.now)
+    assert [type(frame) for frame in link.take()] == [wire.Data]
+    link.endpoint.send(sender, bytes(room - 12), link.now)
+    assert [type(frame) for frame in link.take()] == [wire.Ack, wire.Data]
 
 
 def test_an_ack_keeps_the_link_alive() -> None:
