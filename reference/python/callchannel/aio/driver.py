@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connects a sans-IO machine, an `Endpoint` or a `Relay`, to transports and an asyncio loop.
 
-Whatever can change the machine (a packet, a command, a timer) only *schedules* a turn. A turn
-hands out events, lets the machine write what is due into the transports that have room, and sets
-one timer. There is at most one turn in an iteration of the loop, so messages that are sent
-together leave together, in one packet.
+What changes the machine (a packet, a command, a timer) only *schedules* a turn. A turn hands out
+events, lets the machine write what is due into the transports that have room, and sets one timer.
+There is at most one turn in an iteration of the loop, so messages that are sent together leave
+together, in one packet. What a packet brings is told at once, and has a turn only where there is
+something to write: an answer so comes an iteration earlier.
 
 The buffer of a transport is kept low on purpose: what waits in the machine can still be
 overtaken, replaced or taken back; what waits in a transport can not.
@@ -50,6 +51,10 @@ class Machine(Protocol[EventT]):
 
     def deadline(self) -> int | None:
         """When `handle_timeout` is to be called."""
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether `take_dirty` or `take_closing` has something."""
 
     def pull(self, transport: int, lane: Lane, budget: int, now: int) -> list[bytes]:
         """Packets to send, until `budget` bytes are reached; none: nothing is due."""
@@ -159,6 +164,15 @@ class Driver:
         self._hand_out_events()
         self._set_timer()
 
+    def _received(self) -> None:
+        """A packet was taken: tell what happened. A turn that is scheduled sees to that and to the timer."""
+        if self._turn is None:
+            if self._machine.is_dirty:
+                self.wake()  # before anybody hears of it: whoever does something soon then does it behind the turn
+            self._hand_out_events()
+            if self._turn is None:
+                self._set_timer()
+
     def _hand_out_events(self) -> None:
         for event in self._machine.events():
             if isinstance(event, InternalError):
@@ -227,6 +241,8 @@ class Driver:
         deadline = self._machine.deadline()
         if deadline is None or self._closed:
             self._stop_timer()
+            return
+        if self._timer is not None and self._timer_at <= deadline:
             return
         at = max(deadline, self.now() + TIMER_GRAIN)
         if self._timer is not None:
@@ -340,7 +356,7 @@ class _Attachment:
                 driver._machine.receive(self.number, lane, packet, driver.now())
             except Exception as exc:
                 driver._machine_failed(self, exc)
-            driver.wake()
+            driver._received()
 
     def writable(self, lane: Lane) -> None:
         if self.is_up:

@@ -235,6 +235,11 @@ class Endpoint(Commands):
         """Whether `take_dirty` or `events` has something; other calls may always bring such."""
         return bool(self._dirty or self._events)
 
+    @property
+    def is_dirty(self) -> bool:
+        """Whether `take_dirty` or `take_closing` has something; other calls may always bring such."""
+        return bool(self._dirty)  # a transport that is let go is dirty, too
+
     def take_dirty(self) -> list[int]:
         """Transports for which `pull` may have something, since the last call."""
         dirty, self._dirty = list(self._dirty), {}

@@ -54,6 +54,10 @@ class Machine:
     def deadline(self) -> int | None:
         return self.at
 
+    @property
+    def is_dirty(self) -> bool:
+        return bool(self.dirty or self.closing)
+
     def pull(self, transport: int, lane: Lane, budget: int, now: int) -> list[bytes]:
         if "pull" in self.fails:
             raise RuntimeError("pull failed")
@@ -130,6 +134,38 @@ async def test_what_is_queued_in_one_iteration_leaves_in_one_turn(new_listener: 
     assert rig.events == ["event"]
     assert rig.listener.packets == {Lane.RELIABLE: [b"a", b"b"], Lane.LOSSY: [b"c"]}
     assert len(rig.machine.budgets) == 2  # each lane once: what came was less than there was room for
+    await rig.close()
+
+
+async def test_what_a_packet_brings_is_told_at_once_and_written_soon(new_listener: Any) -> None:
+    """Who is told does what follows behind the turn: what is to be written goes first."""
+    rig = Rig(new_listener)
+    number = await rig.up()
+    order: list[str] = []
+
+    def receive(transport: int, lane: Lane, packet: bytes, now: int) -> None:
+        if packet == b"answered":
+            rig.machine.queue(transport, Lane.RELIABLE, b"answer")
+        rig.machine.happened.append(packet)
+        rig.machine.at = now + 2_000_000
+
+    def told(event: Any) -> None:
+        order.append(f"told {event!r}")
+        asyncio.get_running_loop().call_soon(lambda: order.append(f"wrote {len(rig.machine.budgets)} times"))
+
+    rig.machine.receive = receive  # type: ignore[method-assign]
+    rig.driver._on_event = told
+    rig.machine.budgets.clear()
+    rig.driver._attached[number].packet(Lane.RELIABLE, b"plain")
+    assert order == ["told b'plain'"]
+    await settle()
+    assert order.pop() == "wrote 0 times"  # there was no turn, as nothing is to be written; the timer is set
+    assert rig.driver._timer_at == rig.machine.at
+    rig.driver._attached[number].packet(Lane.RELIABLE, b"answered")
+    assert order.pop() == "told b'answered'"
+    await settle()
+    assert order.pop() == "wrote 2 times"
+    assert rig.listener.packets == {Lane.RELIABLE: [b"answer"], Lane.LOSSY: []}
     await rig.close()
 
 

@@ -393,6 +393,11 @@ class Relay:
             port.refresh_attention()
         return packets
 
+    @property
+    def is_dirty(self) -> bool:
+        """Whether `take_dirty` or `take_closing` has something; other calls may always bring such."""
+        return bool(self._dirty)  # a transport that is let go is dirty, too
+
     def take_dirty(self) -> list[int]:
         """Transports for which `pull` may have something."""
         dirty = list(self._dirty)
