@@ -88,6 +88,7 @@ class Driver:
         self._on_event: Callable[[Any], object] = on_event
         self._on_transport = on_transport
         self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
         self._attached: dict[int, _Attachment] = {}
         self._closings: set[asyncio.Task[None]] = set()
         self._last_id = 0
@@ -103,7 +104,7 @@ class Driver:
 
     def now(self) -> int:
         """The loop's clock in microseconds; it never goes back."""
-        now = int(self._loop.time() * 1_000_000)
+        now = int(self._clock() * 1_000_000)
         if now > self._now:  # noqa: PLR1730 - asked for several times for each message
             self._now = now
         return self._now

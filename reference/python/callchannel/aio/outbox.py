@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Final, Literal
 
 from callchannel.core.errors import (
@@ -296,11 +297,8 @@ class Outbox:
 
     def confirm(self, through: int) -> None:
         """Everything up to a sequence number was accepted, except what has another verdict."""
-        unsettled = self._unsettled
-        while unsettled:
-            sequence = next(iter(unsettled))
-            if sequence > through:
-                break
+        # All at once: each look for the first key passes over those that were taken before it.
+        for sequence in [*takewhile(through.__ge__, self._unsettled)]:
             self._finish(sequence, True)
 
     def deliver(self, report: Report) -> None:
@@ -323,6 +321,9 @@ class Outbox:
         sending = self._unsettled.pop(sequence, None)
         if sending is None:
             return  # it was cancelled
+        if sending._made is None and not sending._is_shared:
+            sending._outcome = verdict  # nobody waits for it, as a rule
+            return
         sending._settle(verdict)
         if self._stream is sending:
             self._stream = None

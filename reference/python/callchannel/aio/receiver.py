@@ -151,8 +151,19 @@ class DataChannelReceiver:
         """
         if self._stream is not None and not self._skip_stream():
             return None
-        message = self._read()
-        if message is not None and message.is_stream:
+        if self.close_reason is not None:
+            raise ReceiverClosed(f"the receiver has ended: {error_name(self.close_reason)}", code=self.close_reason)
+        endpoint = self._endpoint
+        try:
+            found = endpoint.read(self._id, self._driver.now())
+        except ReceiverClosed:
+            return None  # the event that says why is on its way
+        if endpoint.has_news:
+            self._driver.wake()
+        if found is None:
+            return None
+        message = Message(found)
+        if message.is_stream:
             self._stream, self._stream_over = message, False
         return message
 
@@ -178,7 +189,9 @@ class DataChannelReceiver:
 
     async def __anext__(self) -> Message:
         try:
-            return await self.receive()
+            while (message := self.read_message()) is None:
+                await self._wait()
+            return message
         except ReceiverClosed:
             if self._ended_quietly():
                 raise StopAsyncIteration from None
@@ -231,17 +244,6 @@ class DataChannelReceiver:
         no file is left.
         """
         return await save(self, message, directory, progress=progress, limit=limit)
-
-    def _read(self) -> Message | None:
-        if self.close_reason is not None:
-            raise ReceiverClosed(f"the receiver has ended: {error_name(self.close_reason)}", code=self.close_reason)
-        try:
-            message = self._endpoint.read(self._id, self._driver.now())
-        except ReceiverClosed:
-            return None  # the event that says why is on its way
-        if self._endpoint.has_news:
-            self._driver.wake()
-        return None if message is None else Message(message)
 
     def _skip_stream(self) -> bool:
         """Drop what was not read of the last stream. Returns whether that is done."""

@@ -190,6 +190,10 @@ class DataChannelSender:
         too large, and a sender that the application itself has closed raise.
         """
         check_timeout(timeout)
+        if to is None and exclude is None and content_type is None and name is None and time is None:
+            plain = self._submit_plain(data) if lifetime is None else None
+            if plain is not None:
+                return await plain._verdict(self._timeout if timeout is None else timeout)
         target, metadata = self._options(
             to=to, exclude=exclude, content_type=content_type, name=name, time=time, lifetime=lifetime
         )
@@ -222,6 +226,10 @@ class DataChannelSender:
 
         A failure is also told by `on_failed`, so nobody has to await the result.
         """
+        if to is None and exclude is None and content_type is None and name is None and time is None:
+            sending = self._submit_plain(data) if lifetime is None else None
+            if sending is not None:
+                return sending
         target, metadata = self._options(
             to=to, exclude=exclude, content_type=content_type, name=name, time=time, lifetime=lifetime
         )
@@ -318,18 +326,23 @@ class DataChannelSender:
 
         return OutgoingStream(endpoint, driver, self._id, self._outbox, begin)
 
+    def _submit_plain(self, data: Data) -> Sending | None:
+        """The short way of a Reliable message with nothing but bytes; None: nothing was done, take the long way."""
+        outbox = self._outbox
+        if type(data) is not bytes or not self._reliable or self._closing or not outbox.is_free:
+            return None
+        driver = self._driver
+        try:
+            sequence = self._endpoint.send(self._id, data, driver.now())
+        except WouldBlock:
+            return None  # it waits for room, or raises
+        driver.wake()
+        return outbox.sent(sequence)
+
     def _submit(self, payload: bytes, target: dict[str, Any], metadata: Metadata | None, *, wait: bool) -> Sending:
-        self._check_open()
+        if self._closing:
+            raise SenderClosed("the sender is closed")
         endpoint, driver, sender = self._endpoint, self._driver, self._id
-        if self._outbox.is_free:
-            try:
-                sequence = endpoint.send(sender, payload, driver.now(), metadata=metadata, **target)
-            except WouldBlock:
-                if not wait:
-                    raise
-            else:
-                driver.wake()
-                return self._outbox.sent(sequence)
 
         def attempt() -> int:
             sequence = endpoint.send(sender, payload, driver.now(), metadata=metadata, **target)
