@@ -324,6 +324,30 @@ def test_single_fragment_stream(bench: Bench) -> None:
     expect(message is not None and message["stream"], "CC-FRAG-019", "it is a stream", actual=message)
 
 
+@positive("CC-SESS-067", "CC-SESS-036")
+@negative("CC-SESS-067")
+@pytest.mark.parametrize("ended", [False, True])
+def test_reading_on_in_a_begun_stream(bench: Bench, ended: bool) -> None:
+    """While a stream is begun and not read to its end there is no next message: rows R38 in OPEN and DRAINING."""
+    bench.client.needs(feature="streams")
+    far = group(bench)
+    first, last = f.data(b"one", fragment=(0, 0, False)), f.data(b"two", fragment=(1, 0, True))
+    receiver = received(far, first, "CC-SESS-027")
+    far.write(last, f.data(b"next", sequence=2))
+    if ended:
+        far.write(f.close(2))
+    expect(read(far.machine, receiver), "CC-FRAG-025", "the stream is handed out")
+    for _ in range(4):
+        expect_equal(read(far.machine, receiver), None, "CC-SESS-067", "nothing but the stream can be read")
+        chunk = far.machine.do("read_chunk", receiver=receiver)["chunk"]
+        if chunk is None or chunk["last"]:
+            break
+    message = read(far.machine, receiver)
+    expect(message is not None and message["sequence"] == 2, "CC-SESS-067", "the next message", actual=message)
+    closed = [event["code"] for event in far.machine.new_events("receiver_closed")]
+    expect_equal(closed, ["NONE"] if ended else [], "CC-SESS-036", "closed when everything was read")
+
+
 @positive("CC-FRAG-016")
 @negative("CC-FRAG-016", "CC-FRAG-015")
 def test_abort_has_the_flags(bench: Bench) -> None:

@@ -102,7 +102,9 @@ def _detached_down(scene: Scene) -> None:
 
 
 def _detach(scene: Scene) -> int:
-    """Make the machine detach a transport by resuming on another."""
+    """Make the machine detach a transport by resuming on another, or by bringing up one too many."""
+    if scene.state == "CONNECTING":
+        return scene.far.connect(detach=False)
     old = scene.far.transport
     assert old is not None
     scene.far.connect()

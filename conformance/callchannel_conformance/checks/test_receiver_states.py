@@ -157,6 +157,8 @@ _ELSEWHERE: Final = {
     # DETACHED and LINGER without a receiver have nothing that could be read or closed.
     ("R38", "DETACHED"), ("R38", "DEAD"), ("R40", "DETACHED"), ("R40", "DEAD"), ("R77", "DETACHED"), ("R77", "DEAD"),
     ("R78", "DETACHED"), ("R78", "DEAD"), ("R41", "DETACHED"), ("R41", "DEAD"), ("R79", "DETACHED"),
+    # Takes a stream: `test_fragments`.
+    ("R38", "DRAINING"),
     # LINGER lasts for 500 ms: these take longer, or need a receiver that was closed in it.
     ("R79", "LINGER"), ("R80", "LINGER"), ("R63", "LINGER"), ("R59", "LINGER"), ("R61", "LINGER"), ("R74", "LINGER"),
     ("R85", "LINGER"), ("R88", "LINGER"), ("R89", "LINGER"),

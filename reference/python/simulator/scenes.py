@@ -215,6 +215,43 @@ def _dead(source: random.Random, a: int, b: int, c: int) -> list[Step]:
     return [*steps, _on(a, "cancel", sender=-1, back=0, past=True), _open(a)]
 
 
+def _replaced_and_gone(source: random.Random, a: int, b: int, c: int) -> list[Step]:
+    """A Lossy session is followed by a newer one on its channel, and its CLOSE does not come: rows R65 and R74."""
+    idle = source.random() < 0.5
+    steps = [_on(b, "unpause" if idle else "pause"), _open(a, lossy=True, channel=11), _send(a, 40), _wait(60)]
+    if idle:
+        steps += [_wait(2_600), _on(b, "cut", how="late")]
+    else:
+        steps.append(_on(a, "cut", how="late"))
+    steps += [_open(a, lossy=True, channel=11), _send(a, 40, 3), _wait(60)]
+    return steps if idle else [*steps, _on(a, "kick"), _wait(60)]
+
+
+def _lossy_memory(source: random.Random, a: int, b: int, c: int) -> list[Step]:
+    """A Lossy session that has ended holds nearly all memory of a reader, and another wants some: row R57."""
+    mask = 1 << b
+    steps = [_on(b, "pause"), _open(a, lossy=True, mode="to", mask=mask)]
+    for _ in range(18):
+        steps += [_send(a, 60_000), _wait(30)]
+    if source.random() < 0.8:
+        steps += [_on(a, "close", sender=-1), _wait(700)]
+    return [*steps, _open(c, mode="to", mask=mask), _send(c, 40_000, 3), _wait(60)]
+
+
+def _hello_never_comes(source: random.Random, a: int, b: int, c: int) -> list[Step]:
+    """A relay gives a transport up whose HELLO is late, and the link goes on: row L51."""
+    steps = [_open(a), _send(a, 40), _on(a, "connect"), _on(a, "cut", how="up", newest=True), _wait(10_200)]
+    return [*steps, _send(a, 40), _on(a, "connect"), _wait(60)]
+
+
+def _surplus_transport(source: random.Random, a: int, b: int, c: int) -> list[Step]:
+    """Who waits for WELCOME is given another transport, which it closes; what still comes on it is of no interest."""
+    steps = [{"do": "join", "eager": source.random() < 0.5}, _on(-1, "cut", how="down"), _on(-1, "connect")]
+    if source.random() < 0.6:
+        steps.append({"do": "restart", "how": source.choice(("stop", "closed"))})
+    return [*steps, _wait(15), _on(-1, "heal"), _wait(60)]
+
+
 SCENES: dict[str, tuple[Scene, bool]] = {
     "stale attempt": (_stale_attempt, True),
     "data before welcome": (_data_before_welcome, True),
@@ -233,6 +270,10 @@ SCENES: dict[str, tuple[Scene, bool]] = {
     "overrun": (_overrun, True),
     "peer closes": (_peer_closes, True),
     "named gone": (_named_gone, False),
+    "replaced and gone": (_replaced_and_gone, True),
+    "lossy memory": (_lossy_memory, False),
+    "hello never comes": (_hello_never_comes, True),
+    "surplus transport": (_surplus_transport, False),
 }
 """By name: the scene, and whether it makes sense without a relay."""
 
@@ -244,10 +285,13 @@ LIMITS: dict[str, dict[str, int]] = {
     "late lossy": {"idle_close": 1_500_000},
     "overrun": {"idle_close": 1_500_000, "stall_time": 1_000_000},
     "peer closes": {"ack_delay": 25_000, "ack_frames": 16},
+    "replaced and gone": {"idle_close": 1_500_000},
+    "lossy memory": {"receive_memory": 1_048_576, "idle_close": 6_000_000},
+    "hello never comes": {"resume_window": 20_000_000},
 }
 """What a scene needs."""
 
-LONG = frozenset({"slot again"})
+LONG = frozenset({"slot again", "lossy memory", "hello never comes"})
 """Scenes that take long to run."""
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which rows of the table "States" of links (L01 to L50) are applied; see `coverage`.
+"""Which rows of the table "States" of links (L01 to L51) are applied; see `coverage`.
 
 The state of an acceptor's link where no link is concerned yet is CONNECTING; what a transport without a link brings
 counts for every other link of the relay, too: the table says that these stay as they are.
@@ -50,7 +50,9 @@ def _relay_up(hits: Hits, method: Method, relay: Any, transport: int, now: int, 
 
 def _down(hits: Hits, method: Method, link: Any, now: int) -> Any:
     state = link.state.value
-    if "silence" not in hits.within:
+    if "bye to a resume" in hits.within:
+        hits.hit("L51", state)
+    elif "silence" not in hits.within:
         ends = state == "ACTIVE" and not link.resume_window
         hits.hit("L07" if ends else "L05" if _is_initiator(link) else "L06", state)
     return method(link, now)
@@ -152,7 +154,8 @@ def _welcome(
     state = link.state.value
     if lane is Lane.LOSSY:
         hits.hit("L33", state)
-    result = method(link, lane, packet, offset, kind, flags, *rest)
+    name = "bye to a resume" if kind == frames.FrameType.BYE and state == "RESUMING" else "welcome"
+    result = hits.call(name, method, link, lane, packet, offset, kind, flags, *rest)
     if kind == frames.FrameType.WELCOME:
         hits.hit("L25", state)
     return result

@@ -3,14 +3,27 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from callchannel.core.sender import SenderSession
-from simulator import generate, required, tables
+from simulator import generate, required, scenes, tables
 from simulator.coverage import Coverage, Hits, unknown
+from simulator.plan import Plan
 from simulator.run import run
+
+SCENES = {
+    ("R65", "DRAINING"): "replaced and gone",
+    ("R74", "DETACHED"): "replaced and gone",
+    ("R57", "DRAINING"): "lossy memory",
+    ("L51", "RESUMING"): "hello never comes",
+    ("L08", "CONNECTING"): "surplus transport",
+    ("L34", "CONNECTING"): "surplus transport",
+}
+"""Cells that are met by chance once in tens of thousands of plans, and the scene that is there for them."""
 
 
 def test_cells_are_those_of_the_text() -> None:
@@ -42,3 +55,21 @@ def test_reasons_concern_cells_that_there_are() -> None:
     assert all(excused.values())
     with pytest.raises(ValueError, match="L99"):
         required._expand("L99: DEAD")
+
+
+def test_every_row_that_is_required_has_a_watch() -> None:
+    source = "".join(path.read_text() for path in Path(tables.__file__).parent.glob("watch_*.py"))
+    rows = {row for row, _ in required.missing(Counter())}
+    assert sorted(row for row in rows if f'"{row}"' not in source) == []
+
+
+@pytest.mark.parametrize("cell", SCENES, ids=" ".join)
+def test_a_scene_hits_its_cell(cell: tables.Cell) -> None:
+    name = SCENES[cell]
+    hits = Hits()
+    for seed in range(8):
+        steps = scenes.SCENES[name][0](random.Random(seed), 0, 1, 2)
+        with Coverage(hits):
+            assert run(Plan(endpoints=3, limits=dict(scenes.LIMITS.get(name, {})), steps=steps)).rule is None
+    assert hits.cells[cell]
+    assert unknown(hits.cells) == required.surprises(hits.cells) == []
