@@ -5,8 +5,10 @@ All places where an operator, a constant, a condition or a statement can change 
 of them are tried is decided by a hash of what they are and a fixed seed, so that the choice stays when other code
 changes. Each runs in a process of its own until a plan shows it.
 
-What survives is classed by hand in `mutants.toml`: equivalent, legal, unobservable, or, while it is being closed, hole.
-Classes are kept by module, function and changed text. One whose mutant is no longer there fails loudly: `--check`.
+What survives is tried with the core's own tests, see `unit_tests`. It is classed by hand in `mutants.toml`: tested,
+where a test shows it, which is named; else equivalent, legal, unobservable, or, while it is being closed, hole. Classes
+are kept by module, function and changed text. One whose mutant is no longer there fails loudly: `--check`. `--tests`
+applies each mutant that is classed as tested, and runs its test.
 """
 
 from __future__ import annotations
@@ -23,11 +25,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simulator import calls
+from simulator import calls, unit_tests
 from simulator.patching import Search, source_of, try_all
 
 CLASSES_FILE = Path(__file__).with_suffix(".toml")
-CLASSES = ("equivalent", "legal", "unobservable", "hole")
+CLASSES = ("tested", "equivalent", "legal", "unobservable", "hole")
 SEED = "1"
 
 _NAMES = (
@@ -178,7 +180,7 @@ def as_json(mutants: Sequence[Mutant]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for mutant in mutants:
         text = source_of(f"callchannel.core.{mutant.module}")
-        kind, why = classed.get(mutant.key, ("", ""))
+        kind, why, _ = classed.get(mutant.key, Classed("", "", ""))
         rows.append(
             {
                 "key": mutant.key,
@@ -188,8 +190,8 @@ def as_json(mutants: Sequence[Mutant]) -> dict[str, Any]:
                 "end": mutant.end,
                 "old": text[mutant.start : mutant.end],
                 "new": mutant.new,
-                # A hole is nothing that anybody may rely on.
-                "class": "" if kind == "hole" else kind,
+                # A hole is nothing that anybody may rely on, and what a test of the core shows the suite may see, too.
+                "class": "" if kind in ("hole", "tested") else kind,
                 "why": why,
             }
         )
@@ -199,57 +201,137 @@ def as_json(mutants: Sequence[Mutant]) -> dict[str, Any]:
 # --- classes -------------------------------------------------------------------------------------------------------
 
 
-def classes() -> dict[str, tuple[str, str]]:
-    """By key: the class of a survivor, and why."""
+class Classed(NamedTuple):
+    """What a survivor is."""
+
+    kind: str
+    why: str
+    test: str
+    """Of a tested one: which test shows it, below the folder of tests."""
+
+
+def classes() -> dict[str, Classed]:
+    """By key: what a survivor is."""
     if not CLASSES_FILE.exists():
         return {}
     entries = tomllib.loads(CLASSES_FILE.read_text())["survivor"]
-    return {entry["mutant"]: (entry["class"], entry["why"]) for entry in entries}
+    return {entry["mutant"]: Classed(entry["class"], entry["why"], entry.get("test", "")) for entry in entries}
 
 
 def check() -> list[str]:
     """What is wrong with the classes."""
     there = {mutant.key for mutant in every()}
     wrong: list[str] = []
-    for key, (kind, why) in classes().items():
-        if kind not in CLASSES or not why:
-            wrong.append(f"{key}: class {kind!r}, {why!r}")
+    for key, (kind, why, test) in classes().items():
+        if kind not in CLASSES or not why or bool(test) != (kind == "tested"):
+            wrong.append(f"{key}: class {kind!r}, {why!r}, {test!r}")
+        if test and not unit_tests.exists(test):
+            wrong.append(f"{key}: there is no {test} any more")
         if key not in there:
             wrong.append(f"{key}: there is no such mutant any more; take its entry out, and try the new ones")
     return wrong
 
 
-def _toml(key: str) -> str:
-    return f'\n[[survivor]]\nmutant = {json.dumps(key)}\nclass = ""\nwhy = ""\n'
+def _function(mutant: Mutant) -> str:
+    return " ".join(mutant.key.split(" ")[:2])
 
 
 def _search(mutant: Mutant, by_function: dict[str, list[str]], budget: int) -> Search:
     """The plans that call a mutant's function: kept ones, then generated ones."""
-    plans = by_function.get(" ".join(mutant.key.split(" ")[:2]), [])
+    plans = by_function.get(_function(mutant), [])
     kept = [plan for plan in plans if not plan.isdigit()]
     generated = [plan for plan in plans if plan.isdigit()]
     return Search(budget=0, kept=kept + generated[:budget])
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command. Exit code 0: every survivor has its class; 1: one has none; 2: a class is for no mutant."""
+# --- the command ---------------------------------------------------------------------------------------------------
+
+
+class Tried(NamedTuple):
+    """What the plans said."""
+
+    killed: dict[str, str]
+    """By key: which plan, and the rule that it shows to be broken."""
+    survived: list[str]
+
+
+def try_plans(chosen: list[Mutant], options: argparse.Namespace) -> Tried:
+    """Run each mutant against plans."""
+    by_function: dict[str, list[str]] = {}
+    for plan, functions in calls.index(options.seeds, options.index, workers=options.workers).items():
+        for function in functions:
+            by_function.setdefault(function, []).append(plan)
+    jobs = [(mutant.key, text_of(mutant), _search(mutant, by_function, options.budget)) for mutant in chosen]
+    classed = classes()
+    tried = Tried({}, [])
+    for key, result in try_all(jobs, workers=options.workers):
+        if result["rule"] is None:
+            tried.survived.append(key)
+            if key not in classed:
+                print(f"SURVIVES {key}", flush=True)
+            continue
+        by = tried.killed[key] = f"{result['name']} ({result['rule']})"
+        if key in classed:
+            print(f"killed by {by}, although it is classed: {key}", flush=True)
+        elif options.verbose:
+            print(f"killed {by}: {key}", flush=True)
+    return tried
+
+
+def try_tests(chosen: list[Mutant], options: argparse.Namespace) -> dict[str, str | None]:
+    """Run each mutant against the core's tests: its own one where it is classed as tested, else all that call it."""
+    classed = classes()
+    names = {mutant.key: classed[mutant.key].test for mutant in chosen if mutant.key in classed}
+    index: dict[str, list[str]] = {}
+    if not all(names.get(mutant.key) for mutant in chosen):
+        index = unit_tests.index(options.tests_index)
+    jobs = [
+        (
+            mutant.key,
+            text_of(mutant),
+            [unit_tests.path_of(names[mutant.key])] if names.get(mutant.key) else index.get(_function(mutant), []),
+        )
+        for mutant in chosen
+    ]
+    found: dict[str, str | None] = {}
+    for key, failed in unit_tests.first_failures(jobs, workers=options.workers):
+        found[key] = failed
+        if options.verbose or (failed is None and names.get(key)):
+            print(f"{'NO TEST FAILS' if failed is None else failed}: {key}", flush=True)
+    return found
+
+
+def _toml(key: str, test: str | None) -> str:
+    head = f"\n[[survivor]]\nmutant = {json.dumps(key)}\n"
+    if test is None:
+        return f'{head}class = ""\nwhy = ""\n'
+    return f'{head}class = "tested"\nwhy = ""\ntest = {json.dumps(unit_tests.short(test))}\n'
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m simulator.mutants", description=__doc__)
-    parser.add_argument("--count", type=int, default=320, help="how many (320)")
-    parser.add_argument("--skip", type=int, default=0, help="leave out the first so many of them")
-    parser.add_argument("--budget", type=int, default=100, help="generated plans for each, after the kept ones (100)")
-    parser.add_argument("--seeds", type=int, default=600, help="generated plans from which these are taken (600)")
-    parser.add_argument("--index", type=Path, default=Path("/tmp/callchannel-calls.json"), help="what plans call")
-    parser.add_argument("--survivors", action="store_true", help="only those that are classed")
-    parser.add_argument("--unclassed", type=Path, default=None, help="write survivors without a class to a file")
-    parser.add_argument("--only", default="", help="mutants whose key has this in it")
-    parser.add_argument("--workers", type=int, default=None)
-    parser.add_argument("--verbose", action="store_true", help="say what kills each")
-    parser.add_argument("--check", action="store_true", help="run nothing: is every class for a mutant that there is?")
-    parser.add_argument(
-        "--json", type=Path, default=None, help="run nothing: write the mutants for the suite to a file"
-    )
-    parser.add_argument("--modules", default="", help="with --json: of these modules of the core instead, by commas")
-    options = parser.parse_args(arguments)
+    add = parser.add_argument
+    add("--count", type=int, default=320, help="how many (320)")
+    add("--skip", type=int, default=0, help="leave out the first so many of them")
+    add("--budget", type=int, default=100, help="generated plans for each, after the kept ones (100)")
+    add("--seeds", type=int, default=600, help="generated plans from which these are taken (600)")
+    add("--index", type=Path, default=Path("/tmp/callchannel-calls.json"), help="what plans call")
+    add("--tests-index", type=Path, default=Path("/tmp/callchannel-tests.json"), help="which tests call what")
+    add("--survivors", action="store_true", help="only those that are classed")
+    add("--unclassed", type=Path, default=None, help="write survivors without a class to a file")
+    add("--only", default="", help="mutants whose key has this in it")
+    add("--workers", type=int, default=None)
+    add("--verbose", action="store_true", help="say what kills each")
+    add("--check", action="store_true", help="run nothing: is every class for a mutant that there is?")
+    add("--tests", action="store_true", help="run no plan: does the test of each that is classed as tested fail?")
+    add("--json", type=Path, default=None, help="run nothing: write the mutants for the suite to a file")
+    add("--modules", default="", help="with --json: of these modules of the core instead, by commas")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command. Exit code 0: every survivor has its class; 1: one has none; 2: a class is wrong."""
+    options = _parser().parse_args(arguments)
     if options.json is not None:
         modules = tuple(options.modules.split(",")) if options.modules else MODULES
         options.json.write_text(json.dumps(as_json(draw(options.count, modules)), indent=1) + "\n")
@@ -261,37 +343,25 @@ def main(arguments: list[str] | None = None) -> int:
         return 2 if wrong else 0
     classed = classes()
     chosen = [mutant for mutant in draw(options.count)[options.skip :] if options.only in mutant.key]
+    if options.tests:
+        tested = [mutant for mutant in chosen if mutant.key in classed and classed[mutant.key].kind == "tested"]
+        shown = try_tests(tested, options)
+        lack = sum(failed is None for failed in shown.values())
+        print(f"{len(shown) - lack} of {len(shown)} are shown by their tests")
+        return 2 if lack else 0
     if options.survivors:
         chosen = [mutant for mutant in chosen if mutant.key in classed]
-    by_function: dict[str, list[str]] = {}
-    for plan, functions in calls.index(options.seeds, options.index, workers=options.workers).items():
-        for function in functions:
-            by_function.setdefault(function, []).append(plan)
-    jobs = [(mutant.key, text_of(mutant), _search(mutant, by_function, options.budget)) for mutant in chosen]
-    killed: Counter[str] = Counter()
-    total: Counter[str] = Counter()
-    kinds: Counter[str] = Counter()
-    unclassed: list[str] = []
-    for key, result in try_all(jobs, workers=options.workers):
-        module = key.split(" ")[0]
-        total[module] += 1
-        if result["rule"] is not None:
-            killed[module] += 1
-            if options.verbose:
-                print(f"killed {result['name']} ({result['rule']}): {key}", flush=True)
-            if key in classed:
-                print(f"killed by {result['name']} ({result['rule']}), although it is classed: {key}", flush=True)
-            continue
-        kind = classed[key][0] if key in classed else ""
-        kinds[kind or "without a class"] += 1
-        if not kind:
-            print(f"SURVIVES {key}", flush=True)
-            unclassed.append(key)
-            if options.unclassed is not None:
-                options.unclassed.write_text("".join(map(_toml, unclassed)))
+    tried = try_plans(chosen, options)
+    unclassed = [mutant for mutant in chosen if mutant.key in tried.survived and mutant.key not in classed]
+    tests = try_tests(unclassed, options)
+    if options.unclassed is not None:
+        options.unclassed.write_text("".join(_toml(key, test) for key, test in tests.items()))
+    total = Counter(mutant.module for mutant in chosen)
+    killed = Counter(key.split(" ")[0] for key in tried.killed)
     for module in sorted(total):
         print(f"{module:24} {killed[module]:4} of {total[module]:4}")
-    print(f"{sum(killed.values())} of {sum(total.values())} killed; survivors: {dict(kinds)}")
+    kinds = Counter(classed[key].kind if key in classed else "without a class" for key in tried.survived)
+    print(f"{sum(killed.values())} of {sum(total.values())} killed by plans; survivors: {dict(kinds)}")
     return 1 if unclassed else 0
 
 

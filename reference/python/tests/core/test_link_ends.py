@@ -9,11 +9,12 @@ from callchannel.core import frames as wire
 from callchannel.core.decoding import decode_packet
 from callchannel.core.errors import ErrorCode
 from callchannel.core.events import LinkEnded, MessagesConfirmed
+from callchannel.core.extensions import Metadata
 from callchannel.core.lanes import Lane
 from callchannel.core.limits import Limits
 from callchannel.core.messages import Reliability
 from tests.core.links import ended, resumed
-from tests.core.network import SECOND, Wire, data, group
+from tests.core.network import MS, SECOND, Wire, data, group
 
 # --- lanes -----------------------------------------------------------------------------------
 
@@ -113,6 +114,18 @@ def test_leaving_does_not_wait_for_ever() -> None:
     link.wait(1)
     assert ended(link) == ErrorCode.NONE
     assert link.take()[-1] == wire.Bye(ErrorCode.LEFT, "left")
+
+
+def test_leaving_ends_when_what_waited_has_expired() -> None:
+    """CC-LINK-060: nothing was written, so that no ACK comes after which it could be found out."""
+    link = group()
+    endpoint = link.endpoint
+    sender = endpoint.open_sender(link.now, reliability=Reliability.LOSSY)
+    endpoint.send(sender, b"x", link.now, metadata=Metadata(lifetime=20 * MS))
+    endpoint.leave(link.now)
+    link.now += 20 * MS
+    assert link.take(Lane.LOSSY) == []
+    assert ended(link) == ErrorCode.NONE
 
 
 def test_leaving_with_nothing_to_say() -> None:

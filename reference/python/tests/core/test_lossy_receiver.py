@@ -185,6 +185,26 @@ def crowded() -> Wire:
     return link
 
 
+@pytest.mark.parametrize("excess", [0, 1])
+def test_a_partial_message_that_alone_holds_the_most(excess: int) -> None:
+    """CC-DELIV-059: it goes when it would pass the limit, and not before."""
+    link = group(
+        limits=Limits(
+            receive_memory=1_048_576, window=1_048_576, largest_message=1_048_576, lossy_partial_bytes=2_000_000
+        ),
+        largest_message=1_048_576,
+    )
+    for session in range(1, 18):
+        for sequence in range(1, 6):
+            link.give(data(session, sequence, bytes(11_578), channel=session))
+    for index in range(58):
+        link.give(part(1, index, total=65_536, size=1_100, session=30, channel=30))
+    rest = 1_048_576 - link.endpoint.statistics().bytes_buffered
+    assert 0 < rest < 1_100
+    link.give(part(1, 58, total=65_536, size=rest + excess, session=30, channel=30))
+    assert drops(link) == ({"memory": 1} if excess else {})
+
+
 def test_memory_takes_the_oldest_partial_messages() -> None:
     """CC-DELIV-061: where nothing is unread; whoever's bytes are too many."""
     link = crowded()

@@ -73,6 +73,15 @@ def test_fragments() -> None:
     assert (second.data, second.is_stream) == (b"whole", False)
 
 
+def test_confirm_is_that_of_fragment_0() -> None:
+    """CC-FRAG-012: it is not judged in later ones, and missed by none."""
+    link = group()
+    link.give(part(0, b"hel", flags=CONFIRM))
+    link.give(part(1, b"lo", last=True))
+    assert read(link) is not None
+    assert [frame.value for frame in link.take() if isinstance(frame, wire.Receipt)] == [1]
+
+
 def test_abort_discards_and_the_session_goes_on() -> None:
     """CC-FRAG-017."""
     link = group()

@@ -35,6 +35,9 @@ def test_every_class_is_for_a_mutant_that_there_is() -> None:
         ('mutant = "flow No.such comparison: a < b -> (a <= b) #1"\nclass = "legal"\nwhy = "x"', "no such mutant"),
         ('mutant = "KEY"\nclass = "harmless"\nwhy = "x"', "class 'harmless'"),
         ('mutant = "KEY"\nclass = "legal"\nwhy = ""', "class 'legal', ''"),
+        ('mutant = "KEY"\nclass = "tested"\nwhy = "x"', "class 'tested'"),
+        ('mutant = "KEY"\nclass = "legal"\nwhy = "x"\ntest = "core/test_flow.py::test_x"', "class 'legal'"),
+        ('mutant = "KEY"\nclass = "tested"\nwhy = "x"\ntest = "core/test_flow.py::test_x"', "no core/test_flow.py::"),
     ],
 )
 def test_a_class_that_is_wrong_is_loud(
@@ -60,7 +63,7 @@ def test_the_conformance_suite_is_told_each_with_its_place_and_class(tmp_path: P
         changed = text[: row["start"]] + row["new"] + text[row["end"] :]
         assert list(mutants.text_of(mutant).values()) == [changed]
         kind = mutants.classes().get(row["key"], ("", ""))[0]
-        assert row["class"] == ("" if kind == "hole" else kind)
+        assert row["class"] == ("" if kind in ("hole", "tested") else kind)
 
 
 def test_mutants_of_other_modules_can_be_told(tmp_path: Path) -> None:
@@ -69,3 +72,22 @@ def test_mutants_of_other_modules_can_be_told(tmp_path: Path) -> None:
     found = json.loads(path.read_text())["mutants"]
     assert len(found) == 9
     assert {row["module"] for row in found} <= {"core/decoding.py", "core/frames.py"}
+
+
+def write_class(path: Path, key: str, test: str) -> None:
+    entry = f'mutant = {json.dumps(key)}\nclass = "tested"\nwhy = "x"\ntest = {json.dumps(test)}\n'
+    path.write_text("[[survivor]]\n" + entry)
+
+
+def test_what_is_classed_as_tested_is_shown_by_its_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mutant = next(mutant for mutant in mutants.every() if mutant.key.startswith("flow SendCredit.allows comparison"))
+    monkeypatch.setattr(mutants, "CLASSES_FILE", tmp_path / "mutants.toml")
+    monkeypatch.setattr(mutants, "draw", lambda count: [mutant])
+    write_class(mutants.CLASSES_FILE, mutant.key, "core/test_flow.py::test_the_limit_is_allowed_itself")
+    assert mutants.main(["--tests"]) == 0
+    assert "1 of 1 are shown" in capsys.readouterr().out
+    write_class(mutants.CLASSES_FILE, mutant.key, "core/test_flow.py::test_the_table_of_the_text")
+    assert mutants.main(["--tests"]) == 2
+    assert "NO TEST FAILS" in capsys.readouterr().out

@@ -121,6 +121,14 @@ def test_a_message_for_nobody() -> None:
     assert ann.got(Refuse) == []
 
 
+def test_a_session_for_nobody_is_forgotten_at_its_close() -> None:
+    net = Net()
+    (ann,) = net.joined("ann")
+    ann.say(1)
+    ann.close(1)
+    assert net.relay.statistics().sessions == 0
+
+
 def test_failed_recipients_are_passed_over() -> None:
     """CC-ROSTER-065, CC-RELAY-053: in this session alone, without another FAIL."""
     _, (ann, bob, carol, _) = four()
