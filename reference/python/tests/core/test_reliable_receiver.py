@@ -6,10 +6,12 @@ from __future__ import annotations
 import pytest
 
 from callchannel.core import frames as wire
+from callchannel.core.decoding import decode_packet
 from callchannel.core.errors import ErrorCode, ReceiverClosed, StreamAborted
 from callchannel.core.events import LinkEnded, ReceiverCreated, ReceiverReadable
 from callchannel.core.events import ReceiverClosed as ReceiverClosedEvent
 from callchannel.core.extensions import Extension, ExtensionType
+from callchannel.core.lanes import Lane
 from callchannel.core.limits import Limits
 from callchannel.core.messages import Priority, Reliability, StreamChunk
 from callchannel.core.recipients import NO_SLOT
@@ -80,6 +82,18 @@ def test_confirm_is_that_of_fragment_0() -> None:
     link.give(part(1, b"lo", last=True))
     assert read(link) is not None
     assert [frame.value for frame in link.take() if isinstance(frame, wire.Receipt)] == [1]
+
+
+def test_more_receipts_than_a_packet_holds() -> None:
+    link = group()
+    for session in range(1, 101):
+        link.give(data(session, 1, flags=CONFIRM, channel=session))
+    for receiver in range(1, 101):
+        assert read(link, receiver) is not None
+    packets = link.packets()
+    assert len(packets) >= 2
+    found = [frame for packet in packets for frame in decode_packet(packet, Lane.RELIABLE)]
+    assert sorted(frame.session for frame in found if isinstance(frame, wire.Receipt)) == list(range(1, 101))
 
 
 def test_abort_discards_and_the_session_goes_on() -> None:
