@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from callchannel_conformance.selftest.patched import Edit, Patch, PatchError, changed, load, plant
+from callchannel_conformance.selftest.worker import Order, Worker
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "reference" / "python" / "callchannel"
@@ -56,6 +57,32 @@ def test_a_planted_package_is_the_changed_one(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["5", "5"]
     assert "HIGH_BURST: Final = 4" in (PACKAGE / "core" / "limits.py").read_text(encoding="utf-8")
+
+
+def test_a_receiver_without_streams_that_keeps_the_limit_passes(tmp_path: Path, monkeypatch) -> None:
+    """The defect `streamless-without-a-limit` dies for the limit, not for the lack of streams, which is legal."""
+    gather = next(patch.edits[0] for patch in PATCHES if patch.name == "streamless-without-a-limit")
+    judge = Edit(
+        "core/reliable_receiver.py",
+        "        try:\n            last = partial.assembly.add(fragment, frame.payload)\n",
+        """        come = partial.assembly.received + len(frame.payload)
+        if not partial.assembly.total and come > self._host.limits.largest_message:
+            self._fault(frame, ErrorCode.TOO_LARGE)
+            return
+        try:
+            last = partial.assembly.add(fragment, frame.payload)
+""",
+    )
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # as in a worker's process
+    path = plant(Patch("x", "holes", "CC-FRAG-049", "x.", "x.", (gather, judge)), PACKAGE, tmp_path / "streamless")
+    records = Worker().run(
+        Order(
+            adapter=f"env PYTHONPATH={path} {sys.executable} -m callchannel.adapter",
+            shared=False,
+            checks=("receiver_rows/without_streams", "receiver_rows/stream_of_the_largest_size"),
+        )
+    )
+    assert [record["result"] for record in records] == ["PASS"] * 5
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ PATCHED: Final = f"{sys.executable} -m callchannel.adapter"
 AREAS_OF_PATCHES: Final = {
     "frames": ("validation", "settling", "fragments", "extensions", "codec"),
     "sessions": (
-        *("sender", "sessions", "receiver", "receiver_states", "endings", "constancy", "lossy", "peer"),
-        *("relay_sessions", "roster_endpoint", "queues", "memory"),
+        *("sender", "sender_states", "sessions", "receiver", "receiver_states", "receiver_rows", "endings"),
+        *("constancy", "lossy", "peer", "relay_sessions", "roster_endpoint", "queues", "memory"),
     ),
     "fragments": ("fragments", "partials", "lossy", "receiver", "credit", "relay_limits", "relay_delivery"),
     "delivery": (
@@ -44,6 +44,7 @@ AREAS_OF_PATCHES: Final = {
     "holes": (
         *("relay", "relay_delivery", "relay_limits", "relay_roster", "relay_sessions", "fragments", "lossy", "memory"),
         *("scheduling", "delivery", "peer", "peer_roles", "validation", "link_endpoint"),
+        "receiver_rows",
     ),
     "limits": (
         *("extensions", "queues", "partials", "settling", "delivery", "receiver", "lossy", "relay_limits", "resume"),

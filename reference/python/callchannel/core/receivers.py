@@ -139,7 +139,7 @@ class Receivers:
 
     def _lossy_data(self, frame: Data, session: ReliableReceiver | LossyReceiver | None, now: int) -> None:
         if isinstance(session, ReliableReceiver):
-            session.drops.add("mismatch")  # CC-SESS-048
+            self._record(session, "mismatch")  # CC-SESS-048
             return
         newest = self._newest.get(frame.sender, {}).get(frame.channel, 0)
         if session is None:
@@ -155,7 +155,14 @@ class Receivers:
             self._became_known(session, frame.channel)
         reason = session.data(frame, now, superseded=frame.session < newest)
         if reason is not None:
+            self._record(session, reason)
+
+    def _record(self, session: ReliableReceiver | LossyReceiver, reason: str) -> None:
+        """A frame was dropped: with its receiver, or with the link where there is none (CC-DELIV-079)."""
+        if session.receiver is not None:
             session.drops.add(reason)
+        else:
+            self._host.dropped(reason)
 
     def _may_begin(self, slot: int) -> bool:
         """Whether a further session of this owner may be open (CC-SESS-052, 069)."""
