@@ -205,6 +205,8 @@ def _say(results: Json, *, quiet: bool) -> None:
     if not quiet:
         for check in bad[:_SHOWN_FAILURES]:
             print(f"\n{check['result']} {check['check']}\n  {check.get('message', '')}")
+            if check.get("difference"):
+                print(f"  first difference: {check['difference']}")
             if "replay" in check:
                 print(f'  callchannel-conformance replay --adapter "{results["adapter"]}" {check["replay"]}')
         if len(bad) > _SHOWN_FAILURES:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import pytest
 
-from callchannel_conformance import standard
+from callchannel_conformance import difference, standard
 from callchannel_conformance.bench.machine import Bench
 from callchannel_conformance.client import Client
 from callchannel_conformance.outcome import (
@@ -250,6 +250,8 @@ def _details(item: pytest.Item, record: Json, error: BaseException) -> None:
         record["broken"] = error.requirement
         record["expected"] = _plain(error.expected)
         record["actual"] = _plain(error.actual)
+        if error.expected is not None and error.actual is not None:
+            record["difference"] = difference.first(record["expected"], record["actual"])
         if (plan := getattr(error, "plan", None)) is not None:
             record["plan"] = plan
     if client is not None and record["result"] != Result.SKIP.value:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from callchannel_conformance import standard, wire
+from callchannel_conformance import difference, standard, wire
 
 Json = dict[str, Any]
 
@@ -97,26 +97,13 @@ def _failure(check: Json, results: Json) -> str:
     return "".join(parts)
 
 
-def _encoded(value: Any) -> str | None:
-    """Hexadecimal digits of a packet, or of a frame that can be encoded."""
-    if isinstance(value, str) and value and len(value) % 2 == 0 and all(c in "0123456789abcdef" for c in value):
-        return value
-    if isinstance(value, dict) and "type" in value:
-        try:
-            return wire.encode_frame(value, judge=False).hex()
-        except ValueError:
-            return None
-    if isinstance(value, list) and value:
-        parts = [_encoded(part) for part in value]
-        return "".join(part for part in parts if part) if all(parts) else None
-    return None
-
-
 def _difference(expected: Any, actual: Any) -> str:
-    """Expected against actual; where both are bytes, with the differing ones marked."""
-    left, right = _encoded(expected), _encoded(actual)
+    """Expected against actual, and where they begin to differ; where both are bytes, with the differing ones marked."""
     shown = [("expected", json.dumps(expected, ensure_ascii=False)), ("actual", json.dumps(actual, ensure_ascii=False))]
     rows = "".join(f"<tr><th>{name}<td><code>{_e(text[:1500])}</code>" for name, text in shown)
+    if expected is not None and actual is not None and (place := difference.first(expected, actual)):
+        rows += f"<tr><th>first difference<td>{_e(place)}"
+    left, right = difference.encoded(expected), difference.encoded(actual)
     if left is not None and right is not None:
         rows += f"<tr><th>expected bytes<td><code>{_marked(left, right)}</code>"
         rows += f"<tr><th>actual bytes<td><code>{_marked(right, left)}</code>"
@@ -124,12 +111,14 @@ def _difference(expected: Any, actual: Any) -> str:
 
 
 def _marked(digits: str, other: str) -> str:
-    """Bytes in pairs of digits, those that differ from the other's marked."""
-    found = []
-    for offset in range(0, min(len(digits), 512), 2):
-        byte = digits[offset : offset + 2]
-        found.append(byte if other[offset : offset + 2] == byte else f"<mark>{byte}</mark>")
-    return " ".join(found) + (" …" if len(digits) > 512 else "")
+    """Bytes in pairs of digits around the first one that differs from the other's, and which do marked."""
+    begin, part = difference.window(digits, other)
+    found = [f"… from byte {begin}:"] if begin else []
+    for offset in range(0, len(part), 2):
+        byte = part[offset : offset + 2]
+        place = 2 * begin + offset
+        found.append(byte if other[place : place + 2] == byte else f"<mark>{byte}</mark>")
+    return " ".join(found) + (" …" if 2 * begin + len(part) < len(digits) else "")
 
 
 def diagram(transcript: Sequence[Any]) -> str:

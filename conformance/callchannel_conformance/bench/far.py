@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from callchannel_conformance import frames as f
-from callchannel_conformance import wire
+from callchannel_conformance import standard, wire
 from callchannel_conformance.bench.machine import Bench, Machine, matches
 from callchannel_conformance.bench.monitor import Monitor
 from callchannel_conformance.client import Packet
@@ -93,8 +93,7 @@ class Far:
 
     def disconnect(self, transport: int | None = None) -> None:
         """Lose a transport, the current one unless another is named."""
-        number = self.transport if transport is None else transport
-        assert number is not None
+        number = self._current() if transport is None else transport
         if number == self.transport:
             self.transport = None
             self.active = False
@@ -104,18 +103,28 @@ class Far:
 
     def lossy_lane(self, is_open: bool) -> None:
         """Open or close the machine's own end of the lossy lane."""
-        assert self.transport is not None
-        self.monitor.lossy_open[self.transport] = is_open
-        self.machine.op("lossy_lane", transport=self.transport, open=is_open)
+        number = self._current()
+        self.monitor.lossy_open[number] = is_open
+        self.machine.op("lossy_lane", transport=number, open=is_open)
+
+    def _current(self) -> int:
+        """The current transport. Raises `Violation` where the machine has closed it: a check goes on with it."""
+        if self.transport is None:
+            byes = [seen.frame for seen in self.seen if seen.frame["type"] == "BYE"]
+            said = f"BYE {standard.code_name(byes[-1]['code'])}: {byes[-1]['text']}" if byes else "no BYE"
+            raise Violation(
+                "CC-LINK-064", "the machine has closed a transport that has to go on", expected="no end", actual=said
+            )
+        return self.transport
 
     def hold(self, lane: str = "reliable", held: bool = True) -> None:
         """Block a lane of the current transport, or free it."""
-        self.machine.op("hold", transport=self.transport, lane=lane, held=held)
+        self.machine.op("hold", transport=self._current(), lane=lane, held=held)
 
     def pull(self, lane: str = "reliable", budget: int = 1) -> list[Frame]:
         """Take one packet (or more, by *budget*) from a held lane and return the frames that came."""
         before = len(self.seen)
-        self.machine.op("pull", transport=self.transport, lane=lane, budget=budget)
+        self.machine.op("pull", transport=self._current(), lane=lane, budget=budget)
         return [seen.frame for seen in self.seen[before:]]
 
     # --- writing ----------------------------------------------------------------------------------
@@ -131,8 +140,7 @@ class Far:
 
     def write_bytes(self, packet: bytes, *, lane: str = "reliable", transport: int | None = None) -> None:
         """Write a packet as it is."""
-        number = self.transport if transport is None else transport
-        assert number is not None
+        number = self._current() if transport is None else transport
         self._last_write = self.bench.now
         self.monitor.about_to_deliver()
         self.machine.op("receive", transport=number, lane=lane, packet=packet.hex())

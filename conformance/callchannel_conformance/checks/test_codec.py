@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from callchannel_conformance import difference, standard, wire
 from callchannel_conformance import frames as f
-from callchannel_conformance import standard, wire
 from callchannel_conformance import wire_strategies as strategies
 from callchannel_conformance.client import Client, Unsupported
 from callchannel_conformance.marks import negative, positive
@@ -78,7 +78,12 @@ def _judge(client: Client, packet: bytes, lane: str) -> None:
     what = f"{packet.hex()} on the {lane} lane"
     expect_equal(error, code, requirement, f"{what}: the outcome differs")
     stand = "CC-FRAME-003" if lane == "lossy" else "CC-FRAME-002"
-    expect_equal(got, frames, "CC-FRAME-004" if code is None else stand, f"{what}: the frames differ")
+    _same(got, frames, "CC-FRAME-004" if code is None else stand, what)
+
+
+def _same(got: list[Json], wanted: list[Json], requirement: str, what: str) -> None:
+    """The frames are those that are wanted; else say where they begin to differ."""
+    expect_equal(got, wanted, requirement, f"{what}: other frames, at {difference.first(wanted, got)}")
 
 
 @pytest.mark.parametrize("vector", _parameters(True))
@@ -87,7 +92,7 @@ def test_vector_positive(implementation: Client, vector: Json) -> None:
     frames, error = _decode(implementation, bytes.fromhex(vector["hex"]), vector["lane"])
     requirement = (vector["requirements"] or ["CC-FRAME-004"])[0]
     expect_equal(error, None, requirement, f"{vector['title']}: the packet is valid")
-    expect_equal(frames, _known(vector["frames"]), requirement, f"{vector['title']}: the frames differ")
+    _same(frames, _known(vector["frames"]), requirement, vector["title"])
     if vector["canonical"] and vector["lane"] == "reliable":
         encoded = "".join(_encode(implementation, frame) for frame in vector["frames"])
         expect_equal(encoded, vector["hex"], "CC-FRAME-103", f"{vector['title']}: encoding gives other bytes")
@@ -101,7 +106,7 @@ def test_vector_negative(implementation: Client, vector: Json) -> None:
     what = f"{vector['base']}, but {vector['fault']}"
     expect_equal(error, vector["code"], requirement, f"{what}: {vector['why']}")
     stand = "CC-FRAME-003" if vector["lane"] == "lossy" else "CC-FRAME-002"
-    expect_equal(frames, _known(vector.get("frames_before", [])), stand, f"{what}: frames before the fault")
+    _same(frames, _known(vector.get("frames_before", [])), stand, f"{what}: before the fault")
 
 
 def _encode(client: Client, frame: Json) -> str:

@@ -82,8 +82,9 @@ def _streamless(bench: Bench) -> Scene:
     scene = Scene(bench, reliable=True, limits={"largest_message": _LARGEST})
     scene.reach("OPEN")
     scene.far.write(f.data(b"a", session=9, channel=9, fragment=(0, 0, False)))
-    (created,) = scene.machine.take("receiver_created")
-    if scene.machine.do("read", receiver=created["receiver"])["message"] is not None:
+    created = scene.machine.take("receiver_created")
+    expect_equal(len(created), 1, "CC-SESS-027", "the first fragment of a stream makes a receiver")
+    if scene.machine.do("read", receiver=created[0]["receiver"])["message"] is not None:
         raise NotApplicable("the receiver takes streams")
     scene.machine.take()
     return scene
