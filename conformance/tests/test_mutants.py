@@ -61,7 +61,8 @@ def test_a_mutant_of_other_code_is_refused() -> None:
 
 
 def test_only_checks_that_come_by_are_run() -> None:
-    calls = {"": ["core/sender.py table"], "a/quick": ["core/sender.py f"], "a/slow": ["core/link.py f"]}
+    checks = {"a/quick": ["core/sender.py f"], "a/slow": ["core/link.py f"]}
+    calls = {"loading": ["core/sender.py table"], "drawn": [], "checks": checks}
     assert mutants.checks_for(Mutant("x", "core/sender.py", "f", 0, 1, "", ""), calls) == ("a/quick",)
     # What runs while the package is loaded can be seen by any check.
     assert mutants.checks_for(Mutant("x", "core/sender.py", "table", 0, 1, "", ""), calls) == ("a/quick", "a/slow")
@@ -70,9 +71,10 @@ def test_only_checks_that_come_by_are_run() -> None:
 
 def test_the_functions_that_a_check_calls_are_known() -> None:
     calls = mutant_run.in_process(mutant_run.calls, (ADAPTER, "callchannel", ("sender",)), 120)
-    assert "core/sender.py SenderSession.send_plain" in calls["sender/close"]
-    assert not any("/relay/" in name for name in calls["sender/close"])
-    assert all(check.startswith("sender/") for check in calls if check)
+    assert "core/sender.py SenderSession.send_plain" in calls["checks"]["sender/close"]
+    assert not any("/relay/" in name for name in calls["checks"]["sender/close"])
+    assert all(check.startswith("sender/") for check in calls["checks"])
+    assert calls["drawn"] == []
 
 
 @pytest.mark.parametrize(
@@ -110,8 +112,8 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     path = in_file(tmp_path / "m.json", WRONG, NO_CHANGE)
     asked = []
 
-    def judged(change: Mutant, *more: object) -> dict[str, str]:
-        asked.append(change)
+    def judged(change: Mutant, adapter: str, package: Path, checks: list[str]) -> dict[str, str]:
+        asked.append((change.new, checks))
         return {"result": "FAIL"} if change == WRONG else {"result": "ALIVE"}
 
     monkeypatch.setattr(mutants, "judge", judged)
@@ -120,15 +122,21 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     for _ in range(2):
         status = mutants.mutants_against_suite(path, ADAPTER, progress=progress, target=target, only="", workers=1)
         assert status == Exit.NONCONFORMANT
-    assert sorted(asked, key=str) == sorted([WRONG, NO_CHANGE], key=str)
+    # Only what scripted checks let pass is tried with those that draw.
+    assert asked == [
+        *((WRONG.new, ["sender/close"]), (NO_CHANGE.new, ["sender/close"])),
+        (NO_CHANGE.new, ["plans/peer"]),
+    ]
     found = json.loads(target.read_text())
     assert (found["mutants"], found["seen"]) == (2, 1)
     assert found["survivors"] == {"without a class": 1}
-    assert "SURVIVES without a class ALIVE" in capsys.readouterr().out
+    assert "survives the checks that draw, without a class, ALIVE" in capsys.readouterr().out
 
 
-def _calls(adapter: str, package: str) -> dict[str, list[str]]:
-    return {"": [], "sender/close": ["core/sender.py SenderSession.send_plain"]}
+def _calls(adapter: str, package: str) -> dict[str, object]:
+    function = ["core/sender.py SenderSession.send_plain"]
+    checks = {"sender/close": function, "link/none": [], "plans/peer": function}
+    return {"loading": [], "drawn": ["plans/peer"], "checks": checks}
 
 
 def test_survivors_with_a_class_are_no_fault() -> None:

@@ -150,10 +150,10 @@ def _timer(seconds: float) -> Iterator[None]:
 
 
 def calls(adapter: str, package: str, areas: tuple[str, ...] = ()) -> Json:
-    """By check, quickest first: functions of a package that it calls, as `core/link.py Link.receive`.
+    """Functions of a package that are called, as `core/link.py Link.receive`.
 
-    Under "" stand those that are called while the adapter is loaded. *areas*: only checks of these. Raises
-    `RuntimeError` when no check passes.
+    `loading`: while the adapter is loaded; `checks`: by each check, quickest first; `drawn`: checks that draw their
+    input. *areas*: only checks of these. Raises `RuntimeError` when no check passes.
     """
     folder = folder_of(package)
     assert folder is not None
@@ -168,7 +168,11 @@ def calls(adapter: str, package: str, areas: tuple[str, ...] = ()) -> Json:
     if not passed:
         raise RuntimeError(f"no check passes with {adapter} as it is")
     passed.sort(key=lambda record: (record["generated"], record["seconds"]))
-    return {"": sorted(watch.found[""]), **{r["check"]: sorted(watch.found[r["check"]]) for r in passed}}
+    return {
+        "loading": sorted(watch.found[""]),
+        "drawn": [record["check"] for record in passed if record["generated"]],
+        "checks": {record["check"]: sorted(watch.found[record["check"]]) for record in passed},
+    }
 
 
 class _Watch:

@@ -8,7 +8,8 @@ has found that it changes nothing that a peer or an application may rely on. Any
 the standard `python -m simulator.mutants --json FILE` does.
 
 A mutant is run with the checks that come by its function, which is found out first: none of the others can see it. Its
-run ends with the first check that does not pass. For this the adapter has to be one of this process, `inline:…`.
+run ends with the first check that does not pass. Those that draw their input take most of the time; so they are run at
+the end, with what all others let pass. The adapter has to be one that runs in the suite's process, `inline:…`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,17 +74,20 @@ def load(path: Path) -> tuple[str, list[Mutant]]:
     return str(content["package"]), found
 
 
-def checks_for(mutant: Mutant, calls: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The checks that come by a mutant's function, in the order of *calls*: those that take least time come first."""
+def checks_for(mutant: Mutant, calls: Json) -> tuple[str, ...]:
+    """The checks that come by a mutant's function; those that take least time come first."""
     name = f"{mutant.module} {mutant.function}"
-    if name in calls.get("", ()):
-        # It runs while the package is imported: everything may depend on it.
-        return tuple(check for check in calls if check)
-    return tuple(check for check, names in calls.items() if check and name in names)
+    by_check: dict[str, list[str]] = calls["checks"]
+    # What runs while the package is loaded may show in any check.
+    always = name in calls["loading"]
+    return tuple(check for check, names in by_check.items() if always or name in names)
 
 
 def judge(mutant: Mutant, adapter: str, package: Path, checks: Sequence[str]) -> Json:
-    """What comes of a mutant: `result`, and the `check`, what is `broken`, and the `message` that show it."""
+    """What comes of a mutant: `result`, and the `check`, what is `broken`, and the `message` that show it.
+
+    `ALIVE`: all checks passed; `unreached`: there is none.
+    """
     if not checks:
         return {"result": "unreached"}
     with tempfile.TemporaryDirectory() as folder:
@@ -129,15 +133,8 @@ def mutants_against_suite(
         if calls is None:
             raise ValueError("the checks could not be run without any mutant; try `run` with this adapter")
         kept.add("calls", calls)
-    tasks = [mutant for mutant in mutants if mutant.key not in kept.done]
-    print(f"{len(tasks)} mutants to try, {len(mutants) - len(tasks)} tried before", flush=True)
-    started = time.monotonic()
-    for number, (mutant, outcome) in enumerate(_each(tasks, reference, Path(folder), kept, workers), 1):
-        kept.add(mutant.key, outcome)
-        if outcome["result"] not in SEEN:
-            print(f"SURVIVES {mutant.kind or 'without a class'} {outcome['result']}: {mutant.key}", flush=True)
-        if number % 20 == 0 or number == len(tasks):
-            print(f"{number} of {len(tasks)} after {time.monotonic() - started:.0f} s", flush=True)
+    for drawn in (False, True):
+        _stage(mutants, reference, Path(folder), kept, workers, drawn=drawn)
     found = figures(mutants, kept.done)
     if target is not None:
         rows = [{"key": mutant.key, "class": mutant.kind, **kept.done[mutant.key]} for mutant in mutants]
@@ -147,11 +144,27 @@ def mutants_against_suite(
     return Exit.NONCONFORMANT if "without a class" in found["survivors"] else Exit.CONFORMANT
 
 
-def _each(
-    tasks: Sequence[Mutant], reference: str, package: Path, kept: Progress, workers: int
-) -> Iterator[tuple[Mutant, Json]]:
+def _stage(
+    mutants: Sequence[Mutant], reference: str, package: Path, kept: Progress, workers: int, *, drawn: bool
+) -> None:
+    """Run the mutants that are left with the scripted checks, or with those that draw, and keep what comes of each."""
     calls = kept.done["calls"]
+    tasks = []
+    for mutant in mutants:
+        checks = [check for check in checks_for(mutant, calls) if (check in calls["drawn"]) == drawn]
+        before = kept.done.get(mutant.key)
+        if before is None or (drawn and checks and before["result"] not in SEEN and not before["drawn"]):
+            tasks.append((mutant, checks))
+    what = "the checks that draw" if drawn else "the scripted checks"
+    print(f"{len(tasks)} of {len(mutants)} mutants to try with {what}", flush=True)
+    started = time.monotonic()
     with ThreadPoolExecutor(workers or os.cpu_count() or 2) as pool:
-        futures = {pool.submit(judge, one, reference, package, checks_for(one, calls)): one for one in tasks}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        futures = {pool.submit(judge, mutant, reference, package, checks): mutant for mutant, checks in tasks}
+        for number, future in enumerate(as_completed(futures), 1):
+            mutant, outcome = futures[future], future.result()
+            kept.add(mutant.key, {**outcome, "drawn": drawn})
+            if outcome["result"] not in SEEN:
+                kind = mutant.kind or "without a class"
+                print(f"survives {what}, {kind}, {outcome['result']}: {mutant.key}", flush=True)
+            if number % 20 == 0 or number == len(tasks):
+                print(f"{number} of {len(tasks)} after {time.monotonic() - started:.0f} s", flush=True)
