@@ -170,6 +170,20 @@ def test_the_oldest_partial_message_can_be_the_one_that_grows() -> None:
     assert link.endpoint.statistics().bytes_buffered == 8_800
 
 
+def test_a_frame_that_is_dropped_is_no_activity() -> None:
+    """CC-SESS-033: no frame was taken for that long."""
+    link = group(limits=Limits(idle_close=3 * SECOND))
+    link.give(lossy(1, 1))
+    assert read_all(link) == [(1, b"x")]
+    link.wait(2 * SECOND)
+    link.give(lossy(1, 2, extensions=MUST))
+    assert drops(link) == {"extension": 1}
+    link.wait(SECOND - 1)
+    assert closed(link) == []
+    link.wait(1)
+    assert closed(link) == [ErrorCode.IDLE]
+
+
 def crowded() -> Wire:
     """An endpoint whose memory is nearly full of partial messages of one Lossy session."""
     link = group(
