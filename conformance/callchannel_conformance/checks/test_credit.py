@@ -181,3 +181,30 @@ def test_no_credit_after_the_end(bench: Bench) -> None:
     far.take()
     expect_equal(len(read_all(far.machine, receiver)), 4, "CC-SESS-036", "what is unread stays")
     far.none("CC-DELIV-058", "CREDIT")
+
+
+@positive("CC-DELIV-051", "CC-DELIV-052", "CC-DELIV-055")
+@negative("CC-DELIV-055", "CC-DELIV-052")
+@pytest.mark.parametrize("aborted", [False, True], ids=["empty end", "aborted"])
+def test_message_behind_a_stream(bench: Bench, aborted: bool) -> None:
+    """The end of a stream is read that has no bytes: a large message that waits behind it may go on."""
+    bench.client.needs(feature="streams")
+    far = group(bench, bench.endpoint(limits=_SMALL_WINDOW))
+    receiver = received(far, f.data(b"x", fragment=(0, 0, False)), "CC-SESS-027")
+    message = read(far.machine, receiver)
+    expect(message is not None and message["stream"], "CC-FRAG-025", "a stream is handed out", actual=message)
+    far.machine.do("read_chunk", receiver=receiver)
+    far.write(f.abort(index=1, total=0) if aborted else f.data(b"", fragment=(1, 0, True)))
+    got = 25 if aborted else 25 + 24
+    for index, size in enumerate((_FULL, _FULL, _FULL, 12_000)):
+        far.write(f.data(bytes(size - 24), sequence=2, fragment=(index, 200_000, False)))
+        got += size
+    if aborted:
+        far.machine.raises("CC-FRAG-028", "ABORTED", "read_chunk", receiver=receiver)
+    else:
+        most = max([_WINDOW, *(frame["value"] for frame in far.take("CREDIT"))])
+        expect(most <= 49 + _WINDOW, "CC-DELIV-051", "the stream is not read to its end", actual=most)
+        chunk = far.machine.do("read_chunk", receiver=receiver)["chunk"]
+        expect_equal(chunk, {"data": "", "last": True}, "CC-FRAG-027", "the end of the stream")
+    limits = [frame["value"] for frame in far.take("CREDIT")]
+    expect_equal(limits[-1:], [got + _WINDOW // 2], "CC-DELIV-052", "half a window above what came")

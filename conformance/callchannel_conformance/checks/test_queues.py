@@ -44,6 +44,26 @@ def test_chunk_larger_than_the_buffer(bench: Bench) -> None:
     far.machine.do("stream_write", sender=sender, sequence=sequence, data="00" * 70_000)
 
 
+@positive("CC-DELIV-066")
+@negative("CC-DELIV-066")
+def test_not_writable_while_full(bench: Bench) -> None:
+    """What is written and not confirmed counts: the sender is not writable before one of these messages is settled."""
+    far = group(bench, bench.endpoint(limits={"unconfirmed_messages": 64}))
+    sender = open_sender(far)
+    far.hold()
+    for _ in range(64):
+        send(far, sender)
+    far.machine.raises("CC-DELIV-062", "WOULD_BLOCK", "send", sender=sender, data="00")
+    far.machine.take()
+    far.hold(held=False)
+    expect_equal(len(far.take("DATA")), 64, "CC-DELIV-062", "all that was taken is written")
+    told = far.machine.take("sender_writable")
+    expect_equal(told, [], "CC-DELIV-066", "it can take no message yet: 64 are not confirmed")
+    far.ack()
+    expect(far.machine.take("sender_writable"), "CC-DELIV-066", "the sender is writable when there is room")
+    send(far, sender)
+
+
 @negative("CC-DELIV-076", "CC-DELIV-072")
 def test_older_latest_after_the_read(bench: Bench) -> None:
     """An older LATEST message is dropped, also where the newer one was read before it came."""
