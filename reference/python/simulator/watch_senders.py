@@ -175,6 +175,11 @@ def _write_plain(hits: Hits, method: Method, sender: Any, *arguments: Any, **opt
     return packets, written
 
 
+def _write_whole(hits: Hits, method: Method, sender: Any, *arguments: Any) -> Any:
+    hits.hit("S23", "CLOSING" if sender.state.value == "CLOSING" else "OPEN")
+    return method(sender, *arguments)
+
+
 def _write_abort(hits: Hits, method: Method, sender: Any, *arguments: Any) -> Any:
     state = sender.state.value
     frame = method(sender, *arguments)
@@ -294,6 +299,7 @@ WATCHES: tuple[tuple[type, str, Watch], ...] = (
     (SenderSession, "_begin", _begin),
     (SenderSession, "_write_piece", _write_piece),
     (SenderSession, "_write_plain", _write_plain),
+    (SenderSession, "_write_whole", _write_whole),
     (SenderSession, "_write_abort", _write_abort),
     (SenderSession, "write_close", _write_close),
     (Senders, "control", _control),

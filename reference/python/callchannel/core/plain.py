@@ -163,10 +163,21 @@ class PlainQueue:
         self._wrote(begin, sequence, recipients)
         return runs
 
+    def take_whole(self, sequence: int, recipients: int) -> bytes:
+        """The payload of the first message, which is written as one frame now, and its `sequence`."""
+        payload = self.waiting.popleft()
+        self.written += len(payload)
+        self._wrote(sequence, sequence + 1, recipients)
+        return payload
+
     def _wrote(self, first: int, end: int, recipients: int) -> None:
         """Messages from `first` on, those before `end`, are wholly written."""
         if end > first:
-            self._sent.append((first, end - 1, recipients))
+            sent = self._sent
+            if sent and sent[-1][1] == first - 1 and sent[-1][2] == recipients:
+                sent[-1] = (sent[-1][0], end - 1, recipients)
+            else:
+                sent.append((first, end - 1, recipients))
             self.unconfirmed += end - first
             self.messages_sent += end - first
 

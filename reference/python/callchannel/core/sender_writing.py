@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from callchannel.core import frames
 from callchannel.core.composing import OUT_OF_INDEXES, Piece, consume
+from callchannel.core.counting import Counting
 from callchannel.core.errors import (
     ErrorCode,
 )
 from callchannel.core.flow import SendCredit
-from callchannel.core.frames import Close
+from callchannel.core.frames import Close, pack_header
+from callchannel.core.limits import RELIABLE_PACKET
 from callchannel.core.outgoing import Outgoing
 from callchannel.core.recipients import NO_SLOT
 from callchannel.core.scheduling import NO_ROOM
@@ -26,6 +28,8 @@ class SenderWriting(SenderQueue):
 
     def write(self, room: int, now: int) -> bytes | None:
         """The session's next frame; see `scheduling.Source`."""
+        if not self._queue and self._plain_waiting:
+            return self._write_one_plain(room)
         link = self._host.link
         while self._queue:
             message = self._queue[0]
@@ -69,13 +73,24 @@ class SenderWriting(SenderQueue):
     def _write_one_plain(self, room: int) -> bytes | None:
         """One frame of a plain message."""
         host = self._host
-        if host.link.counting.is_full:
+        counting = host.link.counting
+        if counting.is_full:
             host.link.park(self)
             return None
+        credit = self._credit
+        length = len(self._plain_waiting[0]) + frames.DATA_HEADER
+        if self._key and credit is not None and length <= RELIABLE_PACKET:
+            # A whole message of a session that has begun. Several senders by turns come here with each of their frames.
+            if length > room:
+                return NO_ROOM
+            written = credit.written + length
+            if written > credit.limit:
+                return None
+            credit.written = written
+            return self._write_whole(length, counting)
         length = self._plain.next_length(room)
         if not length:
             return NO_ROOM
-        credit = self._credit
         if credit is None:
             credit = self._credit = SendCredit(host.link.peer_window)
         if not credit.allows(length):
@@ -84,6 +99,20 @@ class SenderWriting(SenderQueue):
             self.session = host.allot_session(self)
         self._key = frames.key_of(self.channel, host.roster.own_slot, self.session)
         (frame,), _ = self._write_plain(credit, room, 1, only_one=True)
+        return frame
+
+    def _write_whole(self, length: int, counting: Counting) -> bytes:
+        """The next plain message as one frame of `length` bytes, for which there is room."""
+        plain, host = self._plain, self._host
+        sequence = self._next_sequence - len(self._plain_waiting)
+        header = pack_header(self._plain_start, length, self._key, sequence)
+        frame = header + plain.take_whole(sequence, host.roster.others)
+        counting.write_run(frame, self, sequence, 1)
+        self._queued_bytes -= length - frames.DATA_HEADER
+        if self._turned_away is not None:
+            self._check_writable()
+        if not self._plain_waiting:
+            host.rest(self)
         return frame
 
     def _write_plain(self, credit: SendCredit, room: int, budget: int, *, only_one: bool) -> tuple[list[bytes], int]:

@@ -21,17 +21,17 @@ LIMITS = Limits(window=65_536, send_buffer=65_536, unacknowledged=65_536, unconf
 
 OPERATIONS = st.lists(
     st.one_of(
-        st.tuples(st.just("send"), st.integers(0, 3), st.sampled_from([0, 1, 100, 1_200, 16_368, 16_369, 40_000])),
-        st.tuples(st.just("burst"), st.integers(0, 3), st.sampled_from([0, 30, 100, 500, 20_000])),
+        st.tuples(st.just("send"), st.integers(0, 4), st.sampled_from([0, 1, 100, 1_200, 16_368, 16_369, 40_000])),
+        st.tuples(st.just("burst"), st.integers(0, 4), st.sampled_from([0, 30, 100, 500, 20_000])),
         st.tuples(st.just("step"), st.sampled_from([1, 20_000, 40_000]), st.just(0)),
-        st.tuples(st.just("cancel"), st.integers(0, 3), st.integers(1, 12)),
+        st.tuples(st.just("cancel"), st.integers(0, 4), st.integers(1, 12)),
         st.tuples(st.just("info"), st.integers(0, 3), st.just(0)),
-        st.tuples(st.just("to"), st.integers(0, 3), st.sampled_from([0, 100])),
+        st.tuples(st.just("to"), st.integers(0, 4), st.sampled_from([0, 100])),
         st.tuples(st.just("stream"), st.integers(0, 3), st.sampled_from([1, 30_000])),
         st.tuples(st.just("run"), st.sampled_from([0, 1_000, 30_000, 6_000_000]), st.just(0)),
         st.tuples(st.just("read"), st.integers(0, 3), st.integers(1, 5)),
         st.tuples(st.just("read all"), st.integers(0, 3), st.just(0)),
-        st.tuples(st.just("close"), st.integers(0, 3), st.just(0)),
+        st.tuples(st.just("close"), st.integers(0, 4), st.just(0)),
         st.tuples(st.just("close-receiver"), st.integers(0, 3), st.just(0)),
         st.tuples(st.just("cut"), st.just(0), st.just(0)),
     ),
@@ -64,6 +64,7 @@ class Pair:
             {"priority": Priority.HIGH},
             {"confirm": Confirm.DELIVERED},
             {"reliability": Reliability.LOSSY},
+            {},
         ):
             self.senders.append(ann.open_sender(self.now, **options))  # type: ignore[arg-type]
         if long_way:
@@ -192,6 +193,24 @@ def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     pair.run(0)
     assert sum(taken) == 20
     assert len(pair.ends[1]._receivers.session_of(1)._plain) == 20
+
+
+def test_the_short_way_of_senders_that_take_turns_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    write_whole = SenderSession._write_whole
+    monkeypatch.setattr(
+        SenderSession,
+        "_write_whole",
+        lambda self, length, counting: (taken.append(self.id), write_whole(self, length, counting))[1],
+    )
+    pair = Pair(long_way=False)
+    for _ in range(2):
+        for sender in (0, 4):
+            pair.do(("burst", sender, 100))
+        pair.run(0)
+    first, second = pair.senders[0], pair.senders[4]
+    assert taken[-23:] == [first, second] * 11 + [first]  # who is left alone with its last one writes a run
+    assert pair.ends[0].sender_info(second).statistics.messages_sent == 24
 
 
 @given(st.binary(max_size=40), st.integers(0, 8))
