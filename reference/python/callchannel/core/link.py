@@ -26,7 +26,7 @@ from callchannel.core.frames import (
     unpack_ack,
 )
 from callchannel.core.lanes import Lane
-from callchannel.core.limits import LOSSY_PACKET, MS
+from callchannel.core.limits import LOSSY_PACKET, MS, RELIABLE_PACKET
 from callchannel.core.link_life import FEATURES, LifeHost, LinkFault, LinkLife, LinkRole, LinkState
 from callchannel.core.packets import Packet
 from callchannel.core.scheduling import NO_ROOM, TokenBucket
@@ -86,7 +86,7 @@ class Link(LinkLife):
         may_be_plain = is_reliable and self.is_active
         plain = 0
         try:
-            if not 0 < size <= LOSSY_PACKET:
+            if not 0 < size <= (RELIABLE_PACKET if is_reliable else LOSSY_PACKET):
                 decoding.check_packet(packet, lane)
             while offset < size:
                 # Most frames are whole Reliable messages without blocks, or ACK: one look decides all steps for them.
