@@ -157,17 +157,19 @@ def test_lossy_is_not_kept(bench: Bench, lane: str) -> None:
 @positive("CC-LIMIT-016", "CC-LINK-081")
 @negative("CC-LIMIT-006")
 def test_control_frames_for_data(bench: Bench) -> None:
-    """Each counted DATA frame that was written lets the peer write two control frames more."""
-    far: Far = group(bench)
+    """Each counted DATA frame that was written lets the peer write two control frames more, however full its bucket is."""
+    far: Far = calling(bench)
     rate = bench.client.hello().limits.get("control_frames", {}).get("value", 1_000)
     sender = open_sender(far)
-    send(far, sender)
-    session = far.one("CC-SESS-007", "DATA")["session"]
-    frame = f.receipt(1, recipient=0, sender=2, session=session)
+    for _ in range(20):
+        send(far, sender)
+    session = far.take("DATA")[0]["session"]
+    frame = f.receipt(1, recipient=0, sender=1, session=session)
     for _ in range(2 * rate // 500):
         expect(far.transport is not None, "CC-LIMIT-016", "a bucket of twice the rate", actual=far.inbox)
         far.write(*[frame] * 500)
-    expect(far.transport is not None, "CC-LIMIT-016", "a bucket of twice the rate", actual=far.inbox)
+    far.write(*[frame] * 40)
+    expect(far.transport is not None, "CC-LIMIT-016", "two more for each DATA frame", actual=far.inbox)
     for _ in range(20):
         send(far, sender)
     far.write(*[frame] * 40)

@@ -10,7 +10,7 @@ import pytest
 
 from callchannel_conformance import frames as f
 from callchannel_conformance import standard, wire
-from callchannel_conformance.bench.links import Acceptor, group
+from callchannel_conformance.bench.links import Acceptor, Initiator, called, calling, group
 from callchannel_conformance.bench.machine import Bench
 from callchannel_conformance.checks.helpers import read_all, received
 from callchannel_conformance.marks import negative, positive
@@ -298,12 +298,13 @@ def test_any_bye(bench: Bench, code: int) -> None:
 
 
 @negative("CC-LINK-081", "CC-SEC-010")
-@positive("CC-LIMIT-016")
-def test_control_rate(bench: Bench) -> None:
-    """Control frames beyond `control_frames` end the link with RATE; twice the rate at once is allowed."""
-    far = group(bench)
+@positive("CC-LIMIT-016", "CC-LIMIT-022")
+@pytest.mark.parametrize(("join", "own", "theirs"), [(calling, 1, 0), (called, 0, 1)], ids=["calling", "called"])
+def test_control_rate(bench: Bench, join: Callable[[Bench], Acceptor | Initiator], own: int, theirs: int) -> None:
+    """Control frames of a peer beyond `control_frames` end the link with RATE; twice the rate at once is allowed."""
+    far = join(bench)
     rate = bench.client.hello().limits.get("control_frames", {}).get("value", 1000)
-    frame = f.credit(1, sender=2, recipient=f.NO_SLOT, session=77)
+    frame = f.credit(1, sender=own, recipient=theirs, session=77)
     written = 0
     while written < 2 * rate:
         count = min(50, 2 * rate - written)
@@ -313,6 +314,18 @@ def test_control_rate(bench: Bench) -> None:
     far.take()
     far.write(frame)
     far.ended("CC-LINK-081", "RATE")
+
+
+@negative("CC-LIMIT-022")
+def test_control_rate_of_a_relay(bench: Bench) -> None:
+    """An endpoint does not hold its relay to `control_frames`: many owners may leave together."""
+    far = group(bench)
+    rate = bench.client.hello().limits.get("control_frames", {}).get("value", 1000)
+    frame = f.close(1, session=77)
+    for _ in range(4 * rate // 500):
+        far.write(*[frame] * 500)
+        expect(far.transport is not None, "CC-LIMIT-022", "the link lives", actual=far.inbox)
+    far.goes_on("CC-LIMIT-022")
 
 
 _LEGAL: Final[dict[str, tuple[f.Frame, ...]]] = {

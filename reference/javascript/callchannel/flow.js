@@ -95,6 +95,7 @@ export class Bucket {
     #rate;
     #size;
     #level;
+    #earned = 0;
     #at = 0;
 
     /**
@@ -111,13 +112,18 @@ export class Bucket {
 
     /** @param {number} now */
     #refill(now) {
-        if (now > this.#at) this.add((this.#rate * (now - this.#at)) / 1e6);
-        this.#at = Math.max(this.#at, now);
+        if (now <= this.#at) return;
+        this.#level = Math.min(this.#size, this.#level + (this.#rate * (now - this.#at)) / 1e6);
+        this.#at = now;
     }
 
-    /** @param {number} amount */
-    add(amount) {
-        this.#level = Math.min(this.#size, this.#level + amount);
+    /**
+     * What is kept beside the bucket, however full that is (CC-LIMIT-016).
+     *
+     * @param {number} amount
+     */
+    earn(amount) {
+        this.#earned += amount;
     }
 
     /**
@@ -126,6 +132,10 @@ export class Bucket {
      * @param {number} now
      */
     take(now) {
+        if (this.#earned >= 1) {
+            this.#earned -= 1; // only the bucket comes back with time
+            return true;
+        }
         this.#refill(now);
         if (this.#level < 1) return false;
         this.#level -= 1;

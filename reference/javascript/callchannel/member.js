@@ -75,7 +75,7 @@ export class Member {
     joined = false;
     ackDue = false;
     /** @type {Bucket} */
-    controlBucket;
+    controls;
     /** Whether this side's end of the current transport's lossy lane is open. */
     lossyOpen = false;
     #written = new Traffic();
@@ -105,7 +105,7 @@ export class Member {
         this.scheduler = new Scheduler(limits, timers);
         const { held } = options;
         this.inbox = new Inbox({ limits, timers, drops: this.drops, peer, streams, understands, tell, takeId, held });
-        this.controlBucket = new Bucket(limits.control_frames, 2 * limits.control_frames, now);
+        this.controls = new Bucket(limits.control_frames, 2 * limits.control_frames, now);
         this.roster = new Roster(0, peer);
         this.#ackTimer = timers.timer(() => {
             this.ackDue = true;

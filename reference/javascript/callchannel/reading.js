@@ -148,7 +148,8 @@ function judgeCounts(member, frame, now) {
     if (frame.type === "DATA") {
         return frame.recipients === null ? Code.NONE : judgePeerBlock(frame.recipients, member.roster.own);
     }
-    return member.controlBucket.take(now) ? Code.NONE : Code.RATE;
+    // What a relay writes, others have caused (CC-LIMIT-022).
+    return !member.peer || member.controls.take(now) ? Code.NONE : Code.RATE;
 }
 
 /**

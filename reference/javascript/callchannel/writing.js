@@ -196,7 +196,7 @@ function addData(member, packet, lane, now) {
         packet.add(written.bytes);
         if (written.counted) {
             counting.keep(written.bytes, written.settle);
-            if (plan.kind !== "close") member.controlBucket.add(2);
+            if (plan.kind !== "close") member.controls.earn(2);
         }
         scheduler.wrote(lane, sender);
         member.touch(sender, now);

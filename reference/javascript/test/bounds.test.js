@@ -195,3 +195,18 @@ test("memory is one for all links of an acceptor (CC-DELIV-059, CC-LINK-059)", (
     while (script.read(1) !== null) read += 1;
     assert.equal(read, 30);
 });
+
+test("a peer is held to the rate of control frames, a relay is not (CC-LIMIT-016, CC-LIMIT-022)", () => {
+    const relay = inGroup();
+    for (let at = 0; at < 5000; at += 1) relay.write(control("CLOSE", { sender: 1, session: 9, value: 1 }));
+    assert.equal(relay.ann.state, "ACTIVE");
+    const peer = withPeer();
+    const sender = peer.open();
+    for (let at = 0; at < 20; at += 1) peer.send(sender, "x");
+    peer.take();
+    const flood = control("CLOSE", { sender: owner(peer), session: 9, value: 1 });
+    for (let at = 0; at < 2040; at += 1) peer.write(flood);
+    assert.equal(peer.ann.state, "ACTIVE");
+    peer.write(flood);
+    assert.equal(peer.bye, Code.RATE);
+});

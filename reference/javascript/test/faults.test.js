@@ -73,13 +73,6 @@ const FATAL = [
         },
     ],
     [
-        "control frames without end",
-        Code.RATE,
-        (s) => {
-            for (let at = 0; at < 2001; at += 1) s.write(control("CREDIT", { session: 9, value: at }));
-        },
-    ],
-    [
         "more than the window",
         Code.FLOW_CONTROL,
         (s) => {
@@ -626,19 +619,6 @@ test("RESUME_STALE: an attempt that does not grow is refused on its own transpor
         const answer = /** @type {Uint8Array} */ (bob.pull(`x${attempt}`, "reliable", 1, network.now));
         assert.deepEqual([answer[0], codeName(answer[5]), bob.state], [0x44, codeName(code), state]);
     }
-});
-
-test("control frames are refilled by 2 for each DATA frame written (CC-LIMIT-016)", () => {
-    const script = new Script().join();
-    const credits = (/** @type {number} */ many) => {
-        for (let at = 0; at < many; at += 1) script.write(control("CREDIT", { session: 9, value: at }));
-    };
-    credits(2000);
-    script.send(script.open(), "x");
-    credits(2);
-    assert.equal(script.ann.state, "ACTIVE");
-    credits(1);
-    assert.equal(script.bye, Code.RATE);
 });
 
 test("CLOSE with LOST cuts: unread messages stay, and no RECEIPT is written for them (CC-SESS-054)", () => {

@@ -216,10 +216,14 @@ test("a bucket pays 1 each, and is refilled evenly up to its size", () => {
     );
     assert.equal(bucket.take(999), false);
     assert.equal(bucket.take(1000), true);
-    bucket.add(100);
     assert.deepEqual(
-        [1, 2, 3, 4, 5].map(() => bucket.take(1000)),
+        [1, 2, 3, 4, 5].map(() => bucket.take(9e6)),
         [true, true, true, true, false],
+    );
+    bucket.earn(3); // beside a bucket that fills up again meanwhile
+    assert.deepEqual(
+        [1, 2, 3, 4, 5, 6, 7, 8].map(() => bucket.take(18e6)),
+        [true, true, true, true, true, true, true, false],
     );
 });
 

@@ -297,7 +297,8 @@ class Endpoint(Commands):
             assert isinstance(frame, frames.Control)
             judge = judging.judge_group_control if self._peer is None else judging.judge_peer_control
             own = judge(frame, self.roster)
-            link.check_rate(now)
+            if self._peer is not None:  # what a relay writes of other people's is theirs, not the relay's (CC-LIMIT-022)
+                link.check_rate(now)
             if own:
                 self._senders.control(frame)
             elif isinstance(frame, frames.Close):

@@ -144,15 +144,17 @@ class Link(LinkLife):
             self.counting.count_received(now)
 
     def check_rate(self, now: int) -> None:
-        """Step 10 for CLOSE, FAIL, REFUSE, RECEIPT and CREDIT: raises `LinkFault` beyond `control_frames`."""
+        """Step 10 for CLOSE, FAIL, REFUSE, RECEIPT and CREDIT: raises `LinkFault` beyond `control_frames`.
+
+        What DATA has earned the peer is spent first: only that does not come back with time (CC-LIMIT-016).
+        """
+        if self._earned_spent < 2 * self.counting.data_written:
+            self._earned_spent += 1
+            return
         bucket = self._control_bucket
         if bucket is None:
             rate = self.limits.control_frames
             bucket = self._control_bucket = TokenBucket(rate, 2 * rate, now)
-        written = self.counting.data_written
-        if written != self._data_seen:
-            bucket.give(2 * (written - self._data_seen))
-            self._data_seen = written
         if not bucket.take(1, now):
             raise LinkFault(ErrorCode.RATE, f"more than {self.limits.control_frames} control frames a second")
 

@@ -74,7 +74,7 @@ class LinkLife:
         "_ack_timer_at",
         "_closing",
         "_control_bucket",
-        "_data_seen",
+        "_earned_spent",
         "_handshake",
         "_heard_at",
         "_hello_identity",
@@ -153,7 +153,7 @@ class LinkLife:
         self._ack_timer_at = 0
         self._parked: list[Source] = []
         self._control_bucket: TokenBucket | None = None
-        self._data_seen = 0
+        self._earned_spent = 0
         self._closing: list[int] = []
         self._last_words: dict[int, list[bytes]] = {}
 

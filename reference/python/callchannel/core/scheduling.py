@@ -136,10 +136,6 @@ class TokenBucket:
         self._refill(now)
         self._micro -= tokens * _SECOND
 
-    def give(self, tokens: int) -> None:
-        """Put tokens in, up to the burst."""
-        self._micro = min(self._burst, self._micro + tokens * _SECOND)
-
     def ready_at(self, now: int) -> int:
         """When the bucket is out of debt: `now`, or later."""
         self._refill(now)

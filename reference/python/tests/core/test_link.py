@@ -17,7 +17,7 @@ from callchannel.core.limits import MS, SILENCE, Limits
 from callchannel.core.link import LinkState
 from callchannel.core.messages import Reliability
 from tests.core.links import ended, resumed
-from tests.core.network import GROUP, SECOND, Wire, data, entropy, group, joins
+from tests.core.network import GROUP, SECOND, Wire, data, entropy, group, joins, peer
 
 
 def connecting(**limits: int) -> tuple[Wire, wire.Hello]:
@@ -216,15 +216,15 @@ def test_unacknowledged_holds_data_up_and_nothing_else() -> None:
 
 
 def test_control_frames_have_a_rate() -> None:
-    """CC-LIMIT-016, RATE: 2,000 at once, 2 more for each DATA frame written, 1,000 a second."""
-    link = group()
+    """CC-LIMIT-016, RATE: 2,000 at once, 2 more for each DATA frame written before or since, 1,000 a second."""
+    link = peer()
     endpoint = link.endpoint
     sender = endpoint.open_sender(link.now)
     for _ in range(3):
         endpoint.send(sender, b"x", link.now)
     link.take()
-    credit = wire.Credit(2, 0xFFFF, 99, 5)
-    for _ in range(1_999):
+    credit = wire.Credit(1, 0, 99, 5)
+    for _ in range(2_005):
         link.give(credit)
     for _ in range(2):
         endpoint.send(sender, b"x", link.now)
@@ -236,6 +236,14 @@ def test_control_frames_have_a_rate() -> None:
     assert ended(link) is None
     link.give(credit)
     assert ended(link) == ErrorCode.RATE
+
+
+def test_a_relay_is_not_held_to_the_rate_of_control_frames() -> None:
+    """CC-LIMIT-022: what it writes, others have caused."""
+    link = group()
+    for _ in range(9):
+        link.give(*[wire.Close(0, 0xFFFF, 99, 5)] * 700)
+    assert ended(link) is None
 
 
 def test_resume_over_a_new_network() -> None:

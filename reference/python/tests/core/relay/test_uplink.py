@@ -460,9 +460,10 @@ def test_control_frames_have_a_rate() -> None:
     """CC-RELAY-074, CC-LIMIT-016: twice the rate at once, and 2 more for each DATA frame written to that link."""
     _, ann, bob = pair()
     ann.say(1)
-    for number in range(2_000):
+    for number in range(2_001):
         bob.credit(0, number)
     ann.say(2)
+    bob.credit(0, 1)
     bob.credit(0, 1)
     bob.credit(0, 1)
     assert bob.bye is None
