@@ -167,7 +167,7 @@ class EventJudge(PacketJudge):
         self.verdicts.accepted(self._sender(node, event), event.through)
 
     def _on_MessageConfirmed(self, node: Node, event: Any) -> None:
-        self.verdicts.confirmed(self._sender(node, event), event.sequence, event.report)
+        self.verdicts.confirmed(self._sender(node, event), event.sequence, event.report, self.world.now)
 
     def _on_MessageFailed(self, node: Node, event: Any) -> None:
         sender = self._sender(node, event)

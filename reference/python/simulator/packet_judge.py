@@ -385,6 +385,8 @@ class PacketJudge:
         sender = self._session(owner, frame.session)
         if frame.kind == wire.CREDIT:
             sender.limit = max(sender.limit, frame.value)
+        elif frame.kind == wire.RECEIPT:
+            sender.receipt_at = self.world.now
         elif frame.kind == wire.FAIL:
             fail = Fail(frame.value, frame.reason, bool(frame.flags & 1))
             if who is None:

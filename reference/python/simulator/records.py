@@ -157,6 +157,8 @@ class Sender:
         self.confirmed_through = 0
         self.open_from = 1
         """Every message below has its outcome."""
+        self.receipt_at = 0
+        """When the owner was given a RECEIPT last."""
         self.receipts: dict[Any, int] = {}
         """Greatest RECEIPT that the relay told of a recipient, of all (None); that a recipient wrote ("by", who), that
         came to the relay ("at", who), and when it did, by the hub's clock ("when", who)."""

@@ -63,7 +63,7 @@ class Verdicts:
         """On which side of its link an owner is."""
         return 0 if sender.inc.hub.is_relay or sender.inc.slot else 1
 
-    def confirmed(self, sender: Sender, sequence: int, report: Report) -> None:
+    def confirmed(self, sender: Sender, sequence: int, report: Report, now: int) -> None:
         """MessageConfirmed: delivered to everyone, or accepted with failed endpoints passed over."""
         message = self._message(sender, sequence)
         self._outcome(message, "delivered" if sender.delivered else "accepted")
@@ -71,6 +71,8 @@ class Verdicts:
         if report.failed or report.unknown:
             raise Violation("CC-DELIV-003", f"{message} is confirmed with {report}")
         if sender.delivered:
+            if report.reached and sender.receipt_at != now:
+                raise Violation("CC-DELIV-013", f"{message} is confirmed at {now}, RECEIPT came at {sender.receipt_at}")
             self._reached(message, report)
             self._names(message, report)
         else:

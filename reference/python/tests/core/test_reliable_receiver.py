@@ -96,6 +96,25 @@ def test_more_receipts_than_a_packet_holds() -> None:
     assert sorted(frame.session for frame in found if isinstance(frame, wire.Receipt)) == list(range(1, 101))
 
 
+def test_fragments_and_whole_messages_are_consumed_to_the_byte() -> None:
+    """CC-DELIV-052: what is read gives back what its frames took, and no more."""
+    link = group(limits=Limits(window=65_536))
+    frames = [data(1, 1)]
+    for sequence in range(2, 10, 2):
+        frames += [
+            part(0, bytes(2_000), sequence=sequence, total=4_000),
+            part(1, bytes(2_000), sequence=sequence, total=4_000, last=True),
+            data(1, sequence + 1, bytes(1_000)),
+        ]
+    link.give(frames[0])
+    assert read(link) is not None
+    link.give(*frames[1:7])
+    link.give(*frames[7:])
+    while read(link) is not None:
+        pass
+    assert link.take_of(wire.Credit)[-1].value == 65_536 + sum(len(frame.encode()) for frame in frames)
+
+
 def test_abort_discards_and_the_session_goes_on() -> None:
     """CC-FRAG-017."""
     link = group()

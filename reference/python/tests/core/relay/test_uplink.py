@@ -375,6 +375,20 @@ def test_who_got_nothing_of_a_session_has_nothing_to_say_of_it() -> None:
     assert bob.bye is None
 
 
+@pytest.mark.parametrize("flags", [0, RELIABLE])
+def test_what_follows_a_close_goes_nowhere(flags: int) -> None:
+    """CC-RELAY-007, CC-RELAY-008: also while a recipient has not taken all of the session."""
+    net = Net()
+    ann, bob = net.joined("ann", "bob")
+    bob.blocked = True
+    ann.say(1, flags=flags)
+    ann.close(1)
+    ann.say(2, flags=flags)
+    bob.unblock()
+    assert [frame.sequence for frame in bob.got(Data)] == [1]
+    assert ann.got(Fail) == []
+
+
 # --- rates -------------------------------------------------------------------------------------------------------
 
 
