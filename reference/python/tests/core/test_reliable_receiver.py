@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from callchannel.core import frames as wire
@@ -113,6 +115,27 @@ def test_fragments_and_whole_messages_are_consumed_to_the_byte() -> None:
     while read(link) is not None:
         pass
     assert link.take_of(wire.Credit)[-1].value == 65_536 + sum(len(frame.encode()) for frame in frames)
+
+
+def test_the_unread_messages_of_one_session_are_counted() -> None:
+    """CC-DELIV-081: although they come the short way, all of them but the first."""
+    link = group(limits=Limits(receive_memory=1_048_576, largest_message=1_048_576), largest_message=1_048_576)
+    for first in range(1, 6_000, 500):
+        link.give(*(data(1, first + at, b"") for at in range(500)))
+    assert closed(link) == [ErrorCode.MEMORY]
+
+
+def test_what_was_read_of_a_stream_is_not_kept(measured: Callable[[], int]) -> None:
+    link = group()
+    link.give(part(0, b"x", total=0))
+    message = read(link)
+    assert message is not None and message.is_stream
+    for index in range(1, 201):
+        link.give(part(index, bytes([index]) * 10_000, total=0))
+        while read_stream(link) is not None:
+            pass
+        link.take()
+    assert measured() < 1_000_000
 
 
 def test_abort_discards_and_the_session_goes_on() -> None:

@@ -429,6 +429,20 @@ def test_a_session_that_begins_in_the_middle(fragment: Fragment) -> None:
     assert net.relay.statistics().sessions == 0
 
 
+def test_a_refused_message_that_goes_on_behind_the_next() -> None:
+    """CC-RELAY-021: what is left of it is dropped, until another message begins."""
+    _, (ann, bob, _, _) = four()
+    large = Fragment(0, 20_000_000)
+    ann.say(1)
+    ann.say(2, b"x", fragment=large)
+    ann.say(2, b"x", fragment=Fragment(1, large.total))
+    assert ann.got(Fail) == []
+    ann.say(3)
+    assert [frame.sequence for frame in bob.got(Data)] == [1, 3]
+    ann.say(2, b"x", fragment=Fragment(2, large.total))
+    assert ann.one(Fail) == Fail(0, 0xFFFF, 1, 4, SEQUENCE)
+
+
 def test_messages_below_the_fault_are_delivered_and_their_receipts_passed_on() -> None:
     """CC-RELAY-059, CC-RELAY-061: FAIL stands behind what is queued below v; what is queued from v on is discarded."""
     net, (ann, bob, carol, dan) = four()
