@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from simulator.codes import DEADLINE
+from simulator.codes import DEADLINE, RECIPIENT_FAILED
 from simulator.records import Inc, Message, Sender, Violation
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ class Verdicts:
         for name, code in report.failed:
             if not code:
                 raise Violation("CC-ERR-012", f"{name} failed without a reason in {message}")
+            if code == RECIPIENT_FAILED and all(inc.identity != name for inc in message.sender.barred):
+                raise Violation("CC-DELIV-029", f"{message} fails for {name}, of whom no FAIL came")
         message.failed_names = dict(Counter(name for name, _ in report.failed))
         for name in message.failed_names:
             self._failed_so_far(message, name)
