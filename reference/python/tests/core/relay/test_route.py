@@ -134,6 +134,21 @@ def test_the_stall_begins_anew_each_time() -> None:
     assert ann.one(Fail) == Fail(0, 1, 1, 3, OVERRUN)
 
 
+def test_the_stall_is_over_at_half_the_window() -> None:
+    """CC-RELAY-038: not later."""
+    net = Net(window=65_536)
+    ann, bob = net.joined("ann", "bob")
+    bob.blocked = True
+    ann.say(1, b"")
+    for sequence in range(2, 8):
+        ann.say(sequence, bytes(8_192 - 16))
+    for _ in range(3):
+        take_one(bob)
+    assert net.relay.statistics().links[1].bytes_queued == 32_768
+    net.run(15 * SECOND)
+    assert ann.got(Fail) == []
+
+
 def test_the_stall_goes_on_while_suspended() -> None:
     """CC-RELAY-040."""
     net = Net(window=65_536)
