@@ -144,7 +144,7 @@ def test_after_the_owners_death(bench: Bench) -> None:
 @positive("CC-RELAY-080")
 @negative("CC-RELAY-080", "CC-SEC-010")
 def test_ended_sessions_that_owe(bench: Bench) -> None:
-    """Of an owner's sessions that ended and still owe, at most `unconfirmed_messages` are kept."""
+    """Of an owner's sessions that ended and still owe, at most `unconfirmed_messages` are left when another begins."""
     _, bob, owner = _three(bench, unconfirmed_messages=64, open_sessions=65_535, new_sessions=65_535)
 
     def session(number: int) -> None:
