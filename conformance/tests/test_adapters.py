@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ADAPTERS = Path(__file__).resolve().parents[1] / "adapters"
-CODECS = {"perl": "perl/codec.pl"}
+CODECS = {"perl": "perl/adapter.pl"}
 """Program and file of each adapter that claims the codec profile."""
 
 
@@ -35,6 +35,14 @@ def test_a_codec_in_another_language_is_conformant(language: str, tmp_path: Path
     assert [check["check"] for check in results["checks"] if check["result"] != "PASS"] == [], done.stdout
     assert len(results["checks"]) > 1_300
     assert results["implementation"]["profiles"] == ["codec"]
+
+
+@pytest.mark.parametrize("language", CODECS)
+def test_an_adapter_is_short_and_its_length_is_told(language: str) -> None:
+    """What joins an implementation to the suite takes a stranger less than 150 lines; the codec is none of them."""
+    lines = len((ADAPTERS / CODECS[language]).read_text("utf-8").splitlines())
+    assert lines < 150
+    assert f"({CODECS[language]}) is {lines} lines" in (ADAPTERS / "README.md").read_text("utf-8")
 
 
 def test_every_adapter_is_listed() -> None:

@@ -1,13 +1,14 @@
-#!/usr/bin/env perl
 # SPDX-License-Identifier: Apache-2.0
-# A codec of callchannel, written from chapter 3 of the standard alone, and its adapter for the conformance suite:
-#
-#     callchannel-conformance run --adapter "perl codec.pl"
-#
-# It needs Perl 5.20 or newer with 64-bit integers, and nothing that does not come with it.
+# A codec of callchannel, written from chapter 3 of the standard alone: what an adapter is for, and no part of it.
+# Frames are as in the test vectors. `decode_packet` gives the frames before the first fault, and its code or undef;
+# `encode_frame` takes valid frames.
+package Codec;
 use v5.20;
 use warnings;
+use Exporter 'import';
 use JSON::PP;
+
+our @EXPORT_OK = qw(decode_packet encode_frame);
 
 my ( $TRUE, $FALSE ) = ( JSON::PP::true, JSON::PP::false );
 
@@ -221,27 +222,4 @@ sub encode_blocks {
     return $bytes;
 }
 
-# --- the adapter -----------------------------------------------------------------------------------------------------
-
-my %ANSWER = (
-    hello => sub {
-        return {
-            protocol => 1, name => 'a codec in Perl', version => '0.1', document => '0.1', wire => 1,
-            profiles => ['codec'], features => [], limits => {},
-        };
-    },
-    reset  => sub { return {} },
-    decode => sub { my ($r) = @_; return decode_packet( pack( 'H*', $r->{packet} ), $r->{lane} ) },
-    encode => sub { my ($r) = @_; return { packet => unpack 'H*', encode_frame( $r->{frame} ) } },
-);
-
-my $json = JSON::PP->new->utf8->canonical;
-$| = 1;
-while ( my $line = <STDIN> ) {
-    my $request = $json->decode($line);
-    my $answer  = $ANSWER{ $request->{op} };
-    my %reply   = $answer
-        ? ( ok => { value => $answer->($request) } )
-        : ( err => { code => 'UNSUPPORTED', detail => "no op $request->{op}" } );
-    print $json->encode( { id => $request->{id}, %reply } ), "\n";
-}
+1;
