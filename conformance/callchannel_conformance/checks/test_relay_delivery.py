@@ -69,6 +69,25 @@ def test_leaves_in_mid_message(bench: Bench) -> None:
     owner.none("CC-RELAY-054", "FAIL")
 
 
+@positive("CC-RELAY-047")
+@negative("CC-RELAY-047")
+def test_leaves_in_mid_message_of_others(bench: Bench) -> None:
+    """Who leaves while a message is under way that is for others is owed nothing of it."""
+    _, members = call(bench)
+    ann, owner = members[0], members[2]
+    owner.write(f.data(sender=2))
+    settle(*members)
+    owner.write(f.data(b"abc", sender=2, sequence=2, private=True, to=(4, [1], False), fragment=(0, 6, False)))
+    settle(*members)
+    owner.take()
+    ann.write(f.bye("LEFT"))
+    bench.advance(30)
+    owner.none("CC-RELAY-047", "FAIL")
+    rest = f.data(b"def", sender=2, sequence=2, private=True, to=(4, [1], False), fragment=(1, 6, True))
+    owner.write(rest)
+    expect(members[1].take("DATA"), "CC-ROSTER-063", "the recipient gets all of it")
+
+
 @positive("CC-RELAY-049", "CC-RELAY-046", "CC-RELAY-047")
 @negative("CC-RELAY-047", "CC-RELAY-046", "CC-RELAY-049")
 @pytest.mark.parametrize("acknowledged", [True, False])
@@ -357,6 +376,25 @@ def test_stop(bench: Bench) -> None:
     for far in members:
         byes = far.take("BYE")
         expect_equal([x["code"] for x in byes], [code_of("GOING_AWAY")], "CC-RELAY-077", "BYE GOING_AWAY")
+    expect(relay.take("stopped"), "CC-RELAY-077", "it has stopped")
+
+
+@positive("CC-RELAY-077")
+@negative("CC-RELAY-077")
+def test_stop_waits_for_nothing(bench: Bench) -> None:
+    """A relay that stops ends all links as soon as the last of what it owes is acknowledged."""
+    relay, members = call(bench)
+    owner, dan = members[2], members[3]
+    owner.write(f.data(sender=2), f.data(b"abc", sender=2, sequence=2, fragment=(0, 3, True)))
+    settle(*members[:3])
+    relay.do("stop")
+    bench.advance(100)
+    for far in members:
+        expect(not far.new("BYE"), "CC-RELAY-077", "two messages are still owed to dan")
+    dan.ack()
+    for far in members:
+        byes = [frame["code"] for frame in far.take("BYE")]
+        expect_equal(byes, [code_of("GOING_AWAY")], "CC-RELAY-077", "nothing is owed any more")
     expect(relay.take("stopped"), "CC-RELAY-077", "it has stopped")
 
 

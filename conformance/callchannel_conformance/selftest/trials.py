@@ -46,7 +46,7 @@ AREAS_OF_PATCHES: Final = {
         *("scheduling", "delivery", "peer", "peer_roles", "validation", "link_endpoint"),
         "receiver_rows",
     ),
-    "mutants": ("credit", "queues"),
+    "mutants": ("credit", "queues", "relay_delivery"),
     "limits": (
         *("extensions", "queues", "partials", "settling", "delivery", "receiver", "lossy", "relay_limits", "resume"),
         *("validation", "sender", "endings", "roster_rules", "link_endpoint"),
