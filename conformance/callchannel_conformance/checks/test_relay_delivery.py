@@ -88,6 +88,31 @@ def test_leaves_in_mid_message_of_others(bench: Bench) -> None:
     expect(members[1].take("DATA"), "CC-ROSTER-063", "the recipient gets all of it")
 
 
+@positive("CC-RELAY-047", "CC-RELAY-048")
+@negative("CC-RELAY-047", "CC-RELAY-048")
+@pytest.mark.parametrize("begun", [False, True], ids=["unwritten", "begun"])
+@pytest.mark.parametrize("first", [False, True], ids=["alone", "behind another"])
+def test_aborted_is_not_owed(bench: Bench, first: bool, begun: bool) -> None:
+    """A message that was aborted is not owed, whatever of it waits or is not acknowledged; one before it is."""
+    _, members = call(bench)
+    owner, dan = members[2], members[3]
+    if not begun:
+        dan.hold()
+    if first:
+        owner.write(f.data(sender=2))
+    owner.write(f.data(b"abc", sender=2, sequence=2, fragment=(0, 6, False)))
+    dan.hold()
+    owner.write(f.abort(index=1, total=6, sequence=2, sender=2))
+    settle(*members[:2])
+    owner.take()
+    dan.write(f.bye("LEFT"))
+    if first:
+        wanted = f.fail(1, "LEFT", sender=2, recipient=3, uncertain=begun)
+        expect_equal(owner.one("CC-RELAY-046", "FAIL"), wanted, "CC-RELAY-048", "message 1 is owed")
+    else:
+        owner.none("CC-RELAY-047", "FAIL")
+
+
 @positive("CC-RELAY-049", "CC-RELAY-046", "CC-RELAY-047")
 @negative("CC-RELAY-047", "CC-RELAY-046", "CC-RELAY-049")
 @pytest.mark.parametrize("acknowledged", [True, False])

@@ -76,9 +76,9 @@ def full(chosen: Sequence[Trial], command: str, witnesses: Mapping[str, list[str
     """Run it and print it. What is in the file *progress*, of the same suite, is not done again."""
     path = progress or Path("selftest-progress.jsonl")
     kept = Progress(path, stamp())
-    # Defects begin, and a seed after the other, so that what is stopped early says something of all.
-    runs = [(trial, seed) for seed in SEEDS for trial in sorted(chosen, key=lambda trial: not trial.is_defect)]
-    runs.sort(key=lambda run: run[0].kind == "variant")
+    # Defects begin, a seed after the other, so that what is stopped early says something of all.
+    runs = [(trial, seed) for seed in SEEDS for trial in chosen]
+    runs.sort(key=lambda run: (not run[0].is_defect, run[0].kind == "variant"))
     tasks = [
         ((trial, seed), (trial, command, seed, witnesses.get(trial.name, ())))
         for trial, seed in runs
