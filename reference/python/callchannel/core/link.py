@@ -263,13 +263,20 @@ class Link(LinkLife):
             budget -= packet.size
             if only_data and not scheduler:
                 break
-        if may_add_ack and packets and len(packets[-1]) + ACK_LENGTH <= self.limits.bundle:
-            # It is not due, but costs nothing here, and spares a packet of its own later (CC-SCHED-015).
-            packets[-1] = encode_ack(self.counting.take_ack(now)) + packets[-1]
+        if may_add_ack:
+            self.add_ack(packets, now)
         if packets:
             self.statistics.packets_written[is_lossy] += len(packets)
             self.statistics.bytes_written[is_lossy] += sum(map(len, packets))
         return packets
+
+    def add_ack(self, packets: list[bytes], now: int) -> None:
+        """Put an ACK that is not due before the data frames of the last packet, if it has room (CC-SCHED-015).
+
+        It costs next to nothing there, and spares a packet of its own later.
+        """
+        if packets and len(packets[-1]) + ACK_LENGTH <= self.limits.bundle:
+            packets[-1] = encode_ack(self.counting.take_ack(now)) + packets[-1]
 
     def _is_plain(self) -> bool:
         """Whether nothing but DATA and ACK waits on the reliable lane."""

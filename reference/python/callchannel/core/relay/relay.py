@@ -387,7 +387,10 @@ class Relay:
             and link.is_active
         ):
             # Data frames alone, as most of the time: the link has nothing to put before them.
-            return port.downlink.reliable_turns.pull(budget, now)
+            packets = port.downlink.reliable_turns.pull(budget, now)
+            if port.custody.owes_ack:
+                link.add_ack(packets, now)
+            return packets
         packets = link.pull(transport, lane, budget, now)
         if lane is Lane.RELIABLE:
             port.refresh_attention()

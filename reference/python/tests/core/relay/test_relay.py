@@ -3,6 +3,7 @@
 
 import pytest
 
+from callchannel.core.decoding import decode_packet
 from callchannel.core.errors import InvalidArgument
 from callchannel.core.events import Participant
 from callchannel.core.frames import Ack, Bye, Close, Data, Fail, Fragment, Hello, Refuse, Roster, Welcome
@@ -473,3 +474,24 @@ def test_a_quiet_link_costs_nothing() -> None:
     net.relay.receive(transport, Lane.RELIABLE, ann.data(1, to=[1]).encode(), net.now)
     assert set(net.relay.take_dirty()) == {bob.transport}
     assert carol.slot == 2
+
+
+def test_an_ack_that_is_not_due_goes_along_with_data() -> None:
+    """CC-SCHED-015: for an endpoint that sends and receives, and before the data."""
+    net = Net()
+    ann, bob = net.joined("ann", "bob")
+    for endpoint in (ann, bob):
+        endpoint.say()
+    net.run(100 * MS)
+    ann.packets.clear()
+    bob.say(2)
+    ann.say(2)
+    bob.say(3)
+    assert [kinds(packet) for packet in ann.packets] == [[Data], [Ack, Data]]
+    net.run(100 * MS)
+    assert len(ann.packets) == 2  # the ACK is not written again
+
+
+def kinds(packet: tuple[Lane, bytes]) -> list[type]:
+    """The types of a packet's frames."""
+    return [type(frame) for frame in decode_packet(packet[1], packet[0])]
