@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from callchannel.core.errors import InvalidArgument
@@ -35,6 +36,25 @@ def check_timeout(timeout: float | None) -> None:
     """Raise `InvalidArgument` for what is no number of seconds."""
     if timeout is not None:
         microseconds("timeout", timeout)
+
+
+class Deadline:
+    """A timeout in seconds, or None, that several waits share. Raises `InvalidArgument` for what is neither."""
+
+    __slots__ = ("_at", "seconds")
+
+    def __init__(self, seconds: float | None) -> None:
+        check_timeout(seconds)
+        self.seconds = seconds
+        """What was given."""
+        self._at = 0.0 if seconds is None else asyncio.get_running_loop().time() + seconds
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that are left, 0 when the time is over; None: there is no end."""
+        if self.seconds is None:
+            return None
+        return max(0.0, self._at - asyncio.get_running_loop().time())
 
 
 def microseconds(label: str, seconds: float) -> int:

@@ -119,23 +119,29 @@ class Sending:
         """Take the message back as far as that is possible; who awaits its result gets CANCELLED."""
         return self._outbox.take_back(self, ErrorCode.CANCELLED).outcome
 
-    async def _verdict(self, seconds: float | None) -> Report:
-        """Wait for the verdict; take the message back when the time is over or the task is cancelled."""
+    async def _verdict(self, seconds: float | None, given: float | None = None) -> Report:
+        """Wait for the verdict; take the message back when the time is over or the task is cancelled.
+
+        `seconds` may be the rest of those that were `given`.
+        """
         future = self._future
         try:
             if seconds is None and not self._is_shared:
                 return await future
             if not future.done():
                 await asyncio.wait((future,), timeout=seconds)
-            if not future.done():
-                outcome, report = self._outbox.take_back(self, ErrorCode.DEADLINE)
-                if outcome is not CancelOutcome.SETTLED:
-                    raise SendTimedOut(seconds or 0, outcome, report)
-                await asyncio.wait((future,))
-            return future.result()
+            return future.result() if future.done() else await self._time_out(given or seconds or 0)
         except asyncio.CancelledError:
             self._outbox.take_back(self, ErrorCode.CANCELLED)
             raise
+
+    async def _time_out(self, seconds: float) -> Report:
+        """Take the message back: its time, `seconds`, is over. The verdict that it may have by now comes first."""
+        outcome, taken = self._outbox.take_back(self, ErrorCode.DEADLINE)
+        if outcome is not CancelOutcome.SETTLED:
+            raise SendTimedOut(seconds, outcome, taken)
+        await asyncio.wait((self._future,))
+        return self._future.result()
 
     def _settle(self, verdict: _Verdict) -> None:
         if not self.done:

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from callchannel.aio.outbox import Outbox, SendTimedOut, StreamSending
+from callchannel.aio.arguments import Deadline
+from callchannel.aio.outbox import Outbox, StreamSending
 from callchannel.core.errors import DeadlineExceeded, InvalidArgument, Report, SenderClosed
 from callchannel.core.sender import CancelOutcome
 
@@ -34,6 +35,8 @@ class OutgoingStream:
         self._outbox = outbox
         self._begin = begin
         self._sending: StreamSending | None = None
+        self._finishing = False
+        """`finish` was called: what was begun is still written."""
         self._finished = False
         self._aborted = False
         self._writing = asyncio.Lock()
@@ -72,17 +75,30 @@ class OutgoingStream:
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise InvalidArgument(f"data has to be bytes, it is {type(data).__name__}")
         payload = data if isinstance(data, bytes) else bytes(data)
+        deadline = Deadline(timeout)
+        self._open()
+        if self._finishing:
+            raise SenderClosed("the stream is finished")
+
+        async def write() -> None:
+            for start in range(0, len(payload), PIECE):
+                await self._write_piece(payload[start : start + PIECE])
+
+        await self._in_turn(write, deadline)
+
+    async def _in_turn(self, work: Callable[[], Awaitable[None]], deadline: Deadline) -> None:
+        """Do what changes the stream, one after the other. When that is cut short, the stream is given up."""
         try:
-            async with asyncio.timeout(timeout), self._writing:
-                for start in range(0, len(payload), PIECE):
-                    await self._write_piece(payload[start : start + PIECE])
+            async with asyncio.timeout(deadline.left), self._writing:
+                await work()
         except asyncio.CancelledError:
             self.abort()
             raise
         except DeadlineExceeded:
             raise
-        except TimeoutError as exc:
-            raise SendTimedOut(timeout or 0, self.abort()) from exc
+        except TimeoutError:
+            self._aborted = True
+            await self._open()._time_out(deadline.seconds or 0)
 
     async def _write_piece(self, piece: bytes) -> None:
         sending = self._open()
@@ -97,7 +113,19 @@ class OutgoingStream:
         self.bytes_written += len(piece)
 
     async def finish(self, timeout: float | None = None) -> Report:
-        """End the stream and wait for its verdict. Raises as `DataChannelSender.send` does. Again: waits again."""
+        """End the stream behind the writes that were begun, and wait for its verdict. Again: waits again.
+
+        Raises as `DataChannelSender.send` does.
+        """
+        deadline = Deadline(timeout)
+        if not self._finished:
+            self._open()
+            self._finishing = True
+            await self._in_turn(self._end, deadline)
+        assert self._sending is not None
+        return await self._sending._verdict(deadline.left, deadline.seconds)
+
+    async def _end(self) -> None:
         if not self._finished:
             sending = self._open()
             assert sending.sequence is not None
@@ -105,8 +133,6 @@ class OutgoingStream:
             self._driver.wake()
             self._finished = True
             self._outbox.close_stream(sending)
-        assert self._sending is not None
-        return await self._sending._verdict(timeout)
 
     def abort(self) -> CancelOutcome:
         """Give the stream up: nobody gets it, and receivers that have read part of it are told.
@@ -123,6 +149,4 @@ class OutgoingStream:
             raise InvalidArgument("enter the stream first: `async with sender.open_stream() as stream`")
         if self._sending.done:
             self._sending._future.result()
-        if self._finished:
-            raise SenderClosed("the stream is finished")
         return self._sending

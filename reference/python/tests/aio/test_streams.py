@@ -167,6 +167,42 @@ async def test_a_write_that_takes_too_long_gives_the_stream_up(pair: Any) -> Non
         assert (await receiver.receive()).data == b"x"  # nobody had begun to read what was given up
 
 
+async def test_finishing_waits_for_the_writes_that_were_begun(pair: Any) -> None:
+    async with pair() as it:
+        stream = await it.ann.create_sender(confirm="delivered").open_stream().__aenter__()
+        writing = asyncio.create_task(stream.write(bytes(3_000_000)))
+        await asyncio.sleep(1)
+        assert not writing.done()
+        finishing = [asyncio.create_task(stream.finish()) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(SenderClosed):
+            await stream.write(b"late")
+        receiver, message = await first_of(it.bob)
+        assert await chunks_of(receiver, message) == bytes(3_000_000)
+        assert [(await task).reached for task in finishing] == [("bob",)] * 2
+        await writing
+
+
+@pytest.mark.parametrize("how", ["timeout", "cancelled"])
+async def test_who_stops_waiting_behind_a_write_to_finish_gives_the_stream_up(pair: Any, how: str) -> None:
+    async with pair() as it:
+        stream = await it.ann.create_sender().open_stream().__aenter__()
+        writing = asyncio.create_task(stream.write(bytes(3_000_000)))
+        receiver, message = await first_of(it.bob)
+        finishing = asyncio.create_task(stream.finish(timeout=3))
+        await asyncio.sleep(1)
+        if how == "cancelled":
+            finishing.cancel()
+        with pytest.raises(SendTimedOut if how == "timeout" else asyncio.CancelledError) as caught:
+            await finishing
+        if isinstance(caught.value, SendTimedOut):
+            assert caught.value.outcome.value == "aborted" and "within 3 s" in str(caught.value)
+        with pytest.raises(CallChannelError):
+            await writing
+        with pytest.raises(StreamAborted):
+            await chunks_of(receiver, message)
+
+
 async def test_a_cancelled_writer_gives_the_stream_up(pair: Any) -> None:
     async with pair() as it:
         sender = it.ann.create_sender()
