@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from callchannel.aio.arguments import Deadline
 from callchannel.aio.names import numbered, safe_name
 from callchannel.core.errors import InvalidArgument, MessageTooLarge, Report
 
@@ -36,6 +37,7 @@ READ: Final = 262_144
 async def send_file(
     sender: DataChannelSender,
     path: str | os.PathLike[str],
+    deadline: Deadline,
     *,
     progress: Progress | None = None,
     name: str | None = None,
@@ -53,18 +55,24 @@ async def send_file(
         stream = sender.open_stream(
             name=name or safe_name(Path(path).name), content_type=f"{kind};size={total}", **target
         )
-        async with stream:
+        await stream._enter(deadline)
+        try:
             while piece := await asyncio.to_thread(file.read, READ):
                 if stream.bytes_written + len(piece) > total:
                     break
-                await stream.write(piece)
+                if deadline.left == 0:
+                    await stream._time_out(deadline)
+                await stream._write(piece, deadline)
                 if progress is not None:
                     progress(stream.bytes_written, total)
             if stream.bytes_written + len(piece) != total:
                 raise OSError(f"{os.fspath(path)!r} changed its size while it was sent")
             if not total and progress is not None:
                 progress(0, 0)
-        return await stream.finish()
+        except BaseException:
+            stream.abort()
+            raise
+        return await stream._finish(deadline)
     finally:
         file.close()
 

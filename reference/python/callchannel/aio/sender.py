@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from callchannel.aio.arguments import Data, Names, check_timeout, microseconds, names, payload_of
+from callchannel.aio.arguments import Data, Deadline, Names, check_timeout, microseconds, names, payload_of
 from callchannel.aio.files import Progress, send_file
 from callchannel.aio.notices import EventStream, Notifier
-from callchannel.aio.outbox import Outbox, Sending, SendTimedOut
+from callchannel.aio.outbox import Outbox, Sending
 from callchannel.aio.streams import OutgoingStream
 from callchannel.core.errors import (
     CallChannelError,
@@ -39,7 +39,7 @@ from callchannel.core.events import (
 )
 from callchannel.core.extensions import Metadata
 from callchannel.core.messages import Confirm, Reliability
-from callchannel.core.sender import Cancelled, CancelOutcome
+from callchannel.core.sender import Cancelled
 
 if TYPE_CHECKING:
     from callchannel.aio.driver import Driver
@@ -267,24 +267,21 @@ class DataChannelSender:
 
         `progress(bytes_sent, total)` is called as bytes are handed to the link, at last with both equal. `name` and
         `content_type` are the file's own by default; `time` is as in `send`. `timeout`, in seconds, is for the whole;
-        the sender's default timeout does not apply. Raises what `send` raises, `OSError`, and `InvalidArgument` for a
-        Lossy sender.
+        the sender's default timeout does not apply, and a read from the file that has begun is waited for. Raises what
+        `send` raises, `OSError`, and `InvalidArgument` for a Lossy sender.
 
             await sender.send_file("holiday.mp4", progress=lambda sent, total: print(sent / total))
         """
-        check_timeout(timeout)
         if not self._reliable:
             raise InvalidArgument("files need a Reliable sender")
-        sending = send_file(
-            self, path, progress=progress, name=name, content_type=content_type, to=to, exclude=exclude, time=time
-        )
-        try:
-            async with asyncio.timeout(timeout):
-                return await sending
-        except CallChannelError:
-            raise
-        except TimeoutError as exc:
-            raise SendTimedOut(timeout or 0, CancelOutcome.ABORTED) from exc
+        options: dict[str, Any] = {
+            "name": name,
+            "content_type": content_type,
+            "to": to,
+            "exclude": exclude,
+            "time": time,
+        }
+        return await send_file(self, path, Deadline(timeout), progress=progress, **options)
 
     def open_stream(
         self,

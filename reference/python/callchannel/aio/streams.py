@@ -47,14 +47,14 @@ class OutgoingStream:
         return None if self._sending is None else self._sending.sequence
 
     async def __aenter__(self) -> OutgoingStream:
+        return await self._enter(Deadline(None))
+
+    async def _enter(self, deadline: Deadline) -> OutgoingStream:
+        """Wait for its turn."""
         if self._sending is not None:
             raise InvalidArgument("a stream is used once")
         self._sending = self._outbox.submit_stream(self._begin)
-        try:
-            await self._sending.begun()
-        except asyncio.CancelledError:
-            self._sending.cancel()
-            raise
+        await self._in_time(self._sending.begun, deadline)
         return self
 
     async def __aexit__(
@@ -74,22 +74,24 @@ class OutgoingStream:
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise InvalidArgument(f"data has to be bytes, it is {type(data).__name__}")
-        payload = data if isinstance(data, bytes) else bytes(data)
-        deadline = Deadline(timeout)
+        await self._write(data if isinstance(data, bytes) else bytes(data), Deadline(timeout))
+
+    async def _write(self, payload: bytes, deadline: Deadline) -> None:
         self._open()
         if self._finishing:
             raise SenderClosed("the stream is finished")
 
         async def write() -> None:
-            for start in range(0, len(payload), PIECE):
-                await self._write_piece(payload[start : start + PIECE])
+            async with self._writing:
+                for start in range(0, len(payload), PIECE):
+                    await self._write_piece(payload[start : start + PIECE])
 
-        await self._in_turn(write, deadline)
+        await self._in_time(write, deadline)
 
-    async def _in_turn(self, work: Callable[[], Awaitable[None]], deadline: Deadline) -> None:
-        """Do what changes the stream, one after the other. When that is cut short, the stream is given up."""
+    async def _in_time(self, work: Callable[[], Awaitable[None]], deadline: Deadline) -> None:
+        """Do something with the stream. When that is cut short, the stream is given up."""
         try:
-            async with asyncio.timeout(deadline.left), self._writing:
+            async with asyncio.timeout(deadline.left):
                 await work()
         except asyncio.CancelledError:
             self.abort()
@@ -97,8 +99,12 @@ class OutgoingStream:
         except DeadlineExceeded:
             raise
         except TimeoutError:
-            self._aborted = True
-            await self._open()._time_out(deadline.seconds or 0)
+            await self._time_out(deadline)
+
+    async def _time_out(self, deadline: Deadline) -> None:
+        """Give the stream up, since the time is over. Raises `SendTimedOut`, or what ended the stream before."""
+        self._aborted = True
+        await self._open()._time_out(deadline.seconds or 0)
 
     async def _write_piece(self, piece: bytes) -> None:
         sending = self._open()
@@ -117,22 +123,25 @@ class OutgoingStream:
 
         Raises as `DataChannelSender.send` does.
         """
-        deadline = Deadline(timeout)
+        return await self._finish(Deadline(timeout))
+
+    async def _finish(self, deadline: Deadline) -> Report:
         if not self._finished:
             self._open()
             self._finishing = True
-            await self._in_turn(self._end, deadline)
+            await self._in_time(self._end, deadline)
         assert self._sending is not None
         return await self._sending._verdict(deadline.left, deadline.seconds)
 
     async def _end(self) -> None:
-        if not self._finished:
-            sending = self._open()
-            assert sending.sequence is not None
-            self._endpoint.finish_stream(self._sender, sending.sequence, self._driver.now())
-            self._driver.wake()
-            self._finished = True
-            self._outbox.close_stream(sending)
+        async with self._writing:
+            if not self._finished:
+                sending = self._open()
+                assert sending.sequence is not None
+                self._endpoint.finish_stream(self._sender, sending.sequence, self._driver.now())
+                self._driver.wake()
+                self._finished = True
+                self._outbox.close_stream(sending)
 
     def abort(self) -> CancelOutcome:
         """Give the stream up: nobody gets it, and receivers that have read part of it are told.

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
+import errno
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from callchannel.aio import SendTimedOut
-from callchannel.core.errors import InvalidArgument, MessageTooLarge, StreamAborted
+from callchannel.aio import SendTimedOut, files
+from callchannel.core.errors import ErrorCode, InvalidArgument, MessageTooLarge, StreamAborted
+from callchannel.core.sender import CancelOutcome
 
 
 async def received(call: Any) -> tuple[Any, Any]:
@@ -177,6 +180,53 @@ async def test_sending_a_file_has_a_time(pair: Any, tmp_path: Path) -> None:
     source.write_bytes(bytes(5_000_000))
     async with pair() as it:
         sender = it.ann.create_sender()
-        with pytest.raises(SendTimedOut):
+        with pytest.raises(SendTimedOut, match="within 20 s") as caught:
             await sender.send_file(source, timeout=20)
+        assert caught.value.outcome is CancelOutcome.ABORTED and caught.value.report is not None
         await sender.send(b"the sender goes on")
+        with pytest.raises(InvalidArgument):
+            await sender.send_file(source, timeout=-1)
+
+
+async def test_a_file_that_was_written_may_still_arrive(pair: Any, tmp_path: Path) -> None:
+    source = tmp_path / "small.bin"
+    source.write_bytes(os.urandom(1_000))
+    async with pair() as it:
+        with pytest.raises(SendTimedOut, match=r"within 0\.3 s; all of it was written") as caught:
+            await it.ann.create_sender(confirm="delivered").send_file(source, timeout=0.3)
+        assert caught.value.outcome is CancelOutcome.UNKNOWN
+        assert caught.value.report is not None and caught.value.report.unknown == (("bob", ErrorCode.DEADLINE),)
+        receiver, message = await received(it.bob)
+        path = await receiver.save(message, tmp_path)
+        assert path.read_bytes() == source.read_bytes()
+
+
+async def test_nothing_goes_out_of_a_file_that_never_had_its_turn(pair: Any, tmp_path: Path) -> None:
+    source = tmp_path / "small.bin"
+    source.write_bytes(b"x")
+    async with pair() as it:
+        sender = it.ann.create_sender()
+        async with sender.open_stream() as stream:
+            with pytest.raises(SendTimedOut) as caught:
+                await sender.send_file(source, timeout=3)
+            assert caught.value.outcome is CancelOutcome.REMOVED
+            await stream.write(b"goes on")
+        assert sender.statistics.messages_sent == 1
+
+
+class Unreadable(io.FileIO):
+    """A file on a server that does not answer."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+
+
+async def test_a_file_that_can_not_be_read_is_not_late(
+    pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("there")
+    monkeypatch.setattr(files, "open", lambda path, *_, **__: Unreadable(path), raising=False)
+    async with pair() as it:
+        with pytest.raises(TimeoutError) as caught:
+            await it.ann.create_sender().send_file(tmp_path / "a.txt", timeout=3)
+        assert caught.value.errno == errno.ETIMEDOUT
