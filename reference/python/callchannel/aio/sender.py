@@ -274,6 +274,7 @@ class DataChannelSender:
         """
         if not self._reliable:
             raise InvalidArgument("files need a Reliable sender")
+        to, exclude = self._whom(to, exclude)
         options: dict[str, Any] = {
             "name": name,
             "content_type": content_type,
@@ -294,6 +295,8 @@ class DataChannelSender:
     ) -> OutgoingStream:
         """A message whose bytes, and whose length, come while it is being sent. Reliable senders only.
 
+        It is for the recipients of the moment of this call.
+
             async with sender.open_stream(name="log.txt") as stream:
                 async for line in lines:
                     await stream.write(line)
@@ -304,6 +307,7 @@ class DataChannelSender:
         """
         if not self._reliable:
             raise InvalidArgument("streams need a Reliable sender")
+        to, exclude = self._whom(to, exclude)
         target, metadata = self._options(
             to=to, exclude=exclude, content_type=content_type, name=name, time=time, lifetime=None
         )
@@ -311,13 +315,7 @@ class DataChannelSender:
 
         def begin() -> int:
             self._check_open()
-            if target:
-                endpoint.set_recipients(self._id, driver.now(), **target)
-            try:
-                sequence = endpoint.open_stream(self._id, driver.now(), metadata=metadata)
-            finally:
-                if target:
-                    endpoint.set_recipients(self._id, driver.now(), to=self._to or None, exclude=self._exclude)
+            sequence = endpoint.open_stream(self._id, driver.now(), metadata=metadata, **target)
             driver.wake()
             return sequence
 
@@ -386,6 +384,10 @@ class DataChannelSender:
             time=time,
             lifetime=None if lifetime is None else microseconds("lifetime", lifetime),
         )
+
+    def _whom(self, to: Names, exclude: Names) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """For what begins later: what it was given, else the sender's own, as they are at the call."""
+        return (self._to, self._exclude) if to is None and exclude is None else (names(to), names(exclude))
 
     def _check_open(self) -> None:
         if self._closing:

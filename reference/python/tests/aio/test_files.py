@@ -93,6 +93,24 @@ async def test_a_file_may_carry_a_time(pair: Any, tmp_path: Path) -> None:
         assert (message.name, message.time) == ("a.txt", 1_700_000_000_000_000)
 
 
+async def test_a_file_is_for_the_recipients_of_the_moment_of_the_call(meeting: Any, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("for bob")
+    async with meeting() as it:
+        ann, bob, cat = await it.join_all("ann", "bob", "cat")
+        for options in ({}, {"to": (told := ["bob"])}):
+            sender = ann.create_sender(to=["bob"])
+            sending = asyncio.create_task(sender.send_file(tmp_path / "secret.txt", **options))
+            await asyncio.sleep(0)
+            sender.set_participants(["cat"])
+            if options:
+                told[:] = ["cat"]
+            await sending
+            await sender.send(b"for cat")
+        for call, data in ((bob, b""), (cat, b"for cat")):
+            receivers = call.receivers()
+            assert [(await (await anext(receivers)).receive()).data for _ in range(2)] == [data] * 2
+
+
 async def test_a_limit_bounds_what_is_saved(pair: Any, tmp_path: Path) -> None:
     async with pair() as it:
         sender = it.ann.create_sender()

@@ -278,6 +278,24 @@ async def test_streams_have_recipients_of_their_own_and_need_a_reliable_sender(p
             await sender.open_stream().write(b"not entered")
 
 
+@pytest.mark.parametrize("meant", ["bob", "everyone"])
+async def test_a_stream_is_for_the_recipients_of_the_moment_of_the_call(meeting: Any, meant: str) -> None:
+    async with meeting() as it:
+        ann, bob, cat = await it.join_all("ann", "bob", "cat")
+        sender = ann.create_sender(to=["bob"] if meant == "bob" else None)
+        stream = sender.open_stream()
+        sender.set_participants(["cat"])
+        async with stream:
+            await stream.write(b"meant")
+        await sender.send(b"for cat")
+        assert await chunks_of(*(await first_of(bob))) == b"meant"
+        receiver, message = await first_of(cat)
+        if meant == "everyone":
+            assert await chunks_of(receiver, message) == b"meant"
+            message = await receiver.receive()
+        assert message.data == b"for cat"
+
+
 async def first_of(call: Any) -> tuple[Any, Any]:
     receiver = await anext(call.receivers())
     return receiver, await receiver.receive()
