@@ -286,7 +286,10 @@ class Outbox:
         if sending.done and not sending._future.cancelled():
             return Cancelled(CancelOutcome.SETTLED, None)
         if sending._sequence is None:
-            self._waiting.remove(sending)
+            try:
+                self._waiting.remove(sending)
+            except ValueError:  # it was refused, or the sender ended, after its task was cancelled
+                return Cancelled(CancelOutcome.SETTLED, None)
             taken = Cancelled(CancelOutcome.REMOVED, None)
         else:
             taken = self._cancel(sending._sequence, code)

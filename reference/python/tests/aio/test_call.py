@@ -56,6 +56,19 @@ async def test_those_who_join_see_each_other_come_and_go(meeting: Any) -> None:
         assert repr(ann) == "<Call of 'ann', 1 participants, active>"
 
 
+async def test_sends_that_are_cancelled_when_their_recipient_leaves_are_cancelled(meeting: Any) -> None:
+    async with meeting() as it:
+        ann, bob = await it.join_all("ann", "bob")
+        sender = ann.create_sender(to=["bob"])
+        sends = [asyncio.create_task(sender.send(bytes(900_000))) for _ in range(4)]
+        ann.on(ParticipantLeft, lambda event: [task.cancel() for task in sends])
+        await asyncio.sleep(1)
+        assert not sends[-1].done()
+        await bob.leave()
+        outcomes = await asyncio.gather(*sends, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes[-2:]] == [asyncio.CancelledError] * 2
+
+
 async def test_two_devices_of_one_participant_are_two(meeting: Any) -> None:
     async with meeting() as it:
         ann, _, _ = await it.join_all("ann", "bob", "bob")

@@ -145,6 +145,28 @@ async def test_nothing_goes_straight_to_the_core_while_a_stream_is_open() -> Non
     assert core.outbox.is_free
 
 
+@pytest.mark.parametrize("how", ["refused", "ended"])
+async def test_a_cancelled_message_that_was_settled_meanwhile_is_only_cancelled(how: str) -> None:
+    core = Core(room=0)
+    error = SenderClosed("closed")
+
+    def attempt() -> int:
+        if core.room:
+            raise error
+        raise WouldBlock("full")
+
+    waiting = asyncio.create_task(core.outbox.submit(attempt, wait=True)._verdict(None))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    if how == "refused":
+        core.make_room(1)
+    else:
+        core.outbox.end(error)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert core.cancelled == []
+
+
 async def test_a_timeout_takes_back_what_waits() -> None:
     core = Core(room=0)
     sending = core.outbox.submit(core.take("a"), wait=True)
