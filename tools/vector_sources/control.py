@@ -32,7 +32,7 @@ def book() -> Book:
     b.good("fail-uncertain", "FAIL with UNCERTAIN", fail, rules=(12,))
     b.good("fail-all", "FAIL for all recipients", lay.FAIL.but(recipient=0xFFFF), rules=(54,))
     b.good("fail-all-delivered", "FAIL with value 2^32: every message was fine",
-           lay.FAIL.but(recipient=0xFFFF, value=2**32, reason=0x25), rules=(56,))  # fmt: skip
+           lay.FAIL.but(recipient=0xFFFF, value=2**32, reason=0x16), rules=(56,))  # fmt: skip
     return b
 
 

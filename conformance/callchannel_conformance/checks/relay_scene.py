@@ -28,6 +28,17 @@ def call(bench: Bench, count: int = 4, **options: Any) -> tuple[Machine, list[In
     return relay, members
 
 
+def crowd(bench: Bench, count: int) -> tuple[Initiator, list[Initiator]]:
+    """A relay with an owner in slot 0 and so many others behind, everything acknowledged."""
+    relay = bench.relay()
+    owner = member(relay, "ann")
+    others = [member(relay, f"m{number}") for number in range(count)]
+    bench.advance(60)
+    settle(owner, *others)
+    owner.take()
+    return owner, others
+
+
 def code_of(name: str) -> int:
     """An error code by its name."""
     return standard.codes()[name]

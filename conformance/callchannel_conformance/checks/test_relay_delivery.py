@@ -8,7 +8,7 @@ import pytest
 from callchannel_conformance import frames as f
 from callchannel_conformance.bench.links import Initiator, member, settle
 from callchannel_conformance.bench.machine import Bench
-from callchannel_conformance.checks.relay_scene import call, code_of, data, limit_of
+from callchannel_conformance.checks.relay_scene import call, code_of, crowd, data, limit_of
 from callchannel_conformance.marks import negative, positive
 from callchannel_conformance.outcome import expect, expect_equal
 
@@ -201,18 +201,32 @@ def test_late_receipt(bench: Bench) -> None:
 @positive("CC-RELAY-068", "CC-RELAY-070")
 @negative("CC-RELAY-055", "CC-DELIV-018", "CC-RELAY-068", "CC-RELAY-070")
 def test_aggregated(bench: Bench) -> None:
-    """A confirmed broadcast is receipted with FFFF when everyone who did not fail has covered it."""
-    _, members = call(bench)
-    ann, bob, owner, dan = members
-    owner.write(f.data(sender=2, confirm=True, to=(4, [], True)))
-    settle(ann, bob, dan)
+    """A confirmed broadcast to many is receipted with FFFF when everyone who did not fail has covered it."""
+    owner, others = crowd(bench, 65)
+    owner.write(f.data(confirm=True, to=(66, [], True)))
+    settle(*others)
     owner.take()
-    ann.write(f.receipt(1, sender=2, recipient=0))
-    bob.write(f.receipt(1, sender=2, recipient=1))
+    for slot, far in enumerate(others[:-1], 1):
+        far.write(f.receipt(1, recipient=slot))
     owner.none("CC-RELAY-068", "RECEIPT")
-    dan.write(f.fail(1, "CLOSED", sender=2, recipient=3))
+    others[-1].write(f.fail(1, "CLOSED", recipient=65))
     came = [(x["type"], x["recipient"], x["value"]) for x in owner.take("RECEIPT", "FAIL")]
-    expect_equal(came, [("FAIL", 3, 1), ("RECEIPT", f.NO_SLOT, 1)], "CC-RELAY-055", "FAIL, then the aggregate")
+    expect_equal(came, [("FAIL", 65, 1), ("RECEIPT", f.NO_SLOT, 1)], "CC-RELAY-055", "FAIL, then the aggregate")
+
+
+@positive("CC-RELAY-067")
+@negative("CC-RELAY-067")
+@pytest.mark.parametrize("to", [(4, [], True), (4, [1], True)], ids=["everyone", "everyone but one"])
+def test_one_who_never_reads(bench: Bench, to: tuple[int, list[int], bool]) -> None:
+    """In a broadcast to few, the others' receipts do not wait for who never reads."""
+    _, (owner, _, carol, dan) = call(bench)
+    for sequence in (1, 2):
+        owner.write(f.data(sequence=sequence, confirm=True, private=bool(to[1]), to=to))
+    settle(carol, dan)
+    owner.take()
+    carol.write(f.receipt(2, recipient=2))
+    told = [(x["recipient"], x["value"]) for x in owner.take("RECEIPT")]
+    expect_equal(told, [(2, 2)], "CC-RELAY-067", "carol has read both, dan has not")
 
 
 @positive("CC-RELAY-070")

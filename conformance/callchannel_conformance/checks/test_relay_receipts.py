@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 
 from callchannel_conformance import frames as f
-from callchannel_conformance.bench.links import Initiator, member, settle
+from callchannel_conformance.bench.links import Initiator, settle
 from callchannel_conformance.bench.machine import Bench
-from callchannel_conformance.checks.relay_scene import call, code_of
+from callchannel_conformance.checks.relay_scene import call, code_of, crowd
 from callchannel_conformance.marks import negative, positive
 from callchannel_conformance.outcome import expect, expect_equal
 
@@ -62,17 +62,13 @@ def test_read_below_the_fail(bench: Bench) -> None:
 
 @positive("CC-RELAY-067", "CC-RELAY-068", "CC-LIMIT-013")
 @negative("CC-RELAY-068")
+@pytest.mark.parametrize("named", [True, False], ids=["named", "everyone"])
 @pytest.mark.parametrize("count", [64, 65])
-def test_how_many_are_named(bench: Bench, count: int) -> None:
-    """Receipts of up to 64 named recipients are passed on one by one, those of more are gathered."""
-    relay = bench.relay()
-    ann = member(relay, "ann")
-    others: list[Initiator] = [member(relay, f"m{number}") for number in range(count)]
-    bench.advance(60)
-    settle(ann, *others)
-    ann.take()
+def test_how_many_are_reported(bench: Bench, count: int, named: bool) -> None:
+    """Receipts of up to 64 recipients are passed on one by one, those of more are gathered."""
+    ann, others = crowd(bench, count)
     slots = list(range(1, count + 1))
-    ann.write(f.data(confirm=True, private=True, to=(count + 1, slots, False)))
+    ann.write(f.data(confirm=True, private=named, to=(count + 1, slots if named else [], not named)))
     settle(*others)
     ann.take()
     others[0].write(f.receipt(1, recipient=1))

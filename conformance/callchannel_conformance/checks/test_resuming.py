@@ -157,7 +157,7 @@ def test_lossy_is_not_kept(bench: Bench, lane: str) -> None:
 @positive("CC-LIMIT-016", "CC-LINK-081")
 @negative("CC-LIMIT-006")
 def test_control_frames_for_data(bench: Bench) -> None:
-    """Each counted DATA frame that was written lets the peer write two control frames more, however full its bucket is."""
+    """Each counted DATA frame lets the peer write two control frames more, however full its bucket is."""
     far: Far = calling(bench)
     rate = bench.client.hello().limits.get("control_frames", {}).get("value", 1_000)
     sender = open_sender(far)

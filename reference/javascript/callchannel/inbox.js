@@ -21,6 +21,8 @@ import { Bounds, Held } from "./bounds.js";
 const UNREAD = 65536;
 /** So many bytes of `receive_memory` stand for one unread Reliable message (CC-DELIV-081). */
 const LEAST = 256;
+/** Of so many channels of an owner the newest session is remembered at the least (CC-SESS-059). */
+const CHANNELS = 1024;
 /** After so many Reliable frames it is looked how many messages are unread. */
 const COUNT_AGAIN = 1024;
 
@@ -237,7 +239,12 @@ export class Inbox {
         session.channel = frame.channel;
         session.high = frame.high;
         if ((owner.channels.get(frame.channel) ?? 0) >= frame.session) return;
+        owner.channels.delete(frame.channel);
         owner.channels.set(frame.channel, frame.session);
+        if (owner.channels.size > CHANNELS) {
+            const [oldest] = owner.channels.keys();
+            owner.channels.delete(oldest);
+        }
         const older = owner.lossy.get(frame.channel);
         if (session.reliable) owner.lossy.delete(frame.channel);
         else owner.lossy.set(frame.channel, session);

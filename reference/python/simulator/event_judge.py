@@ -172,26 +172,25 @@ class EventJudge(PacketJudge):
     def _on_MessageFailed(self, node: Node, event: Any) -> None:
         sender = self._sender(node, event)
         self.verdicts.failed(sender, event, self.world.clock(node))
-        if any(code == DEADLINE for _, code in event.report.unknown):
-            self._receipts_are_late(node, sender.messages[event.sequence])
+        late = {name for name, code in event.report.unknown if code == DEADLINE}
+        if late:
+            self._receipts_are_late(node, sender.messages[event.sequence], late)
 
-    def _receipts_are_late(self, node: Node, message: Message) -> None:
-        """Unknown for want of a receipt, although all have read it long ago, and nothing was in the way."""
+    def _receipts_are_late(self, node: Node, message: Message, late: set[str]) -> None:
+        """Unknown for want of a receipt, although it was read long ago, and nothing was in the way."""
         hub = message.sender.inc.hub
         if not hub.is_relay or hub is not self.world.hub_record or self.world.hub.troubled or message.admitted is None:
             return
         sender = message.sender
         readers = [inc for inc in message.admitted if inc not in sender.told and inc not in sender.known]
-        involved = [node, *(self.nodes[inc] for inc in readers)]
-        calm = all(
-            other.alive
-            and not other.troubled
-            and other.cable is not None
-            and not other.cable.troubled
-            and not other.cable.rate
-            for other in involved
-        )
         long_ago = self.world.now - 1_500_000
+        if len(message.admitted) <= self.world.plan.reported:
+            for inc in readers:
+                if inc.identity in late and message.read_by.get(inc, self.world.now) < long_ago:
+                    if self._are_calm(node, self.nodes[inc]):
+                        raise Violation("CC-RELAY-067", f"{message} is unknown for {inc}, who has read it")
+            return
+        calm = self._are_calm(node, *(self.nodes[inc] for inc in readers))
         # Receipts are cumulative: whoever holds up a message before this one holds up this one.
         told, who = sender.told, message.sequence
         before = [(m, inc) for m in sender.messages.values() if m.sequence <= who for inc in m.admitted or ()]
@@ -199,6 +198,18 @@ class EventJudge(PacketJudge):
         others = any(inc not in readers and inc.present and inc not in told for _, inc in before)
         if readers and calm and read and not others:
             raise Violation("CC-RELAY-068", f"{message} is unknown, although everyone has read it")
+
+    @staticmethod
+    def _are_calm(*nodes: Node) -> bool:
+        """Whether nothing ever went wrong with processes and their transports."""
+        return all(
+            node.alive
+            and not node.troubled
+            and node.cable is not None
+            and not node.cable.troubled
+            and not node.cable.rate
+            for node in nodes
+        )
 
     def _on_RecipientFailed(self, node: Node, event: Any) -> None:
         sender = self._sender(node, event)

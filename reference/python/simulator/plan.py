@@ -163,6 +163,9 @@ class Plan:
     """Endpoints that may not send."""
     rated: list[int] = field(default_factory=list)
     """Endpoints that the relay admits with a rate of 200,000 bytes a second."""
+    reported: int = 64
+    """For how many recipients of a message the relay passes receipts on one by one (`recipients_reported`). The
+    standard has one value; with a smaller one the few endpoints of a plan show what the many of a large call would."""
     reconnect: int | None = 40
     """Milliseconds until an application that finds its link suspended connects anew; None: steps do it."""
     rejoin: bool = True

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from callchannel.core import bugs
+from callchannel.core.relay import owned
 from simulator.network import Node
 from simulator.operations import Operations
 from simulator.plan import Plan
@@ -30,7 +31,8 @@ class Result:
 
 def run(plan: Plan) -> Result:
     """Run a plan and judge it. Never raises for what the machines do: a crash is a violation, too."""
-    before = bugs.set_reporter(bugs.raise_bug)
+    before = bugs.set_reporter(bugs.raise_bug), owned.RECIPIENTS_REPORTED
+    owned.RECIPIENTS_REPORTED = plan.reported  # type: ignore[misc]
     world = World(plan)
     result = Result(counts=world.counts, verdicts=world.judge.verdicts.counts)
     try:
@@ -45,7 +47,8 @@ def run(plan: Plan) -> Result:
             f"{type(error).__name__}: {error} at {_where(error)}",
         )
     finally:
-        bugs.set_reporter(before)
+        bugs.set_reporter(before[0])
+        owned.RECIPIENTS_REPORTED = before[1]  # type: ignore[misc]
     result.step = world.judge.step_number
     return result
 

@@ -489,6 +489,14 @@ DEFECTS: tuple[Defect, ...] = (
         "mask = -1",
     ),
     one(
+        "receipts-of-broadcasts-are-gathered",
+        "receipts",
+        "CC-RELAY-067",
+        "relay.owned",
+        "one_by_one=len(targets) <= RECIPIENTS_REPORTED",
+        "one_by_one=len(targets) <= RECIPIENTS_REPORTED and not data.recipients.everyone_but",
+    ),
+    one(
         "receipts-are-not-passed",
         "receipts",
         "CC-RELAY-067",

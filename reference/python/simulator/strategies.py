@@ -50,4 +50,5 @@ def plan(draw: st.DrawFn) -> Plan:
         rejoin=draw(st.booleans()),
         fates=draw(st.lists(st.lists(FATE, max_size=8), max_size=endpoints)),
         steps=draw(_steps(peer=peer)),
+        reported=draw(st.sampled_from((64, 2, 0))),
     )

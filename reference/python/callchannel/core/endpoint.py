@@ -297,7 +297,7 @@ class Endpoint(Commands):
             assert isinstance(frame, frames.Control)
             judge = judging.judge_group_control if self._peer is None else judging.judge_peer_control
             own = judge(frame, self.roster)
-            if self._peer is not None:  # what a relay writes of other people's is theirs, not the relay's (CC-LIMIT-022)
+            if self._peer is not None:  # what a relay writes, others have caused (CC-LIMIT-022)
                 link.check_rate(now)
             if own:
                 self._senders.control(frame)

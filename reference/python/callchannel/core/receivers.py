@@ -29,6 +29,8 @@ from callchannel.core.roster import RosterView
 from callchannel.core.scheduling import NO_ROOM
 from callchannel.core.timers import Timers
 
+_CHANNELS = 1_024
+"""Of so many channels of an owner the newest session is remembered at the least (CC-SESS-059)."""
 _REMEMBERED_ENDS = 1_024
 """Receivers that have ended and still say why; of older ones it is only known that they are closed."""
 _REMEMBERED_ABORTS = 256
@@ -254,7 +256,10 @@ class Receivers:
         """The newest session of a channel ends the older Lossy ones there (CC-SESS-040)."""
         newest = self._newest.setdefault(session.slot, {})
         if session.session > newest.get(channel, 0):
+            newest.pop(channel, None)
             newest[channel] = session.session
+            if len(newest) > _CHANNELS:
+                del newest[next(iter(newest))]
             older = self._lossy.pop((session.slot, channel), None)
             if isinstance(session, LossyReceiver):
                 self._lossy[session.slot, channel] = session

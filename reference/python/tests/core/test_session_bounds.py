@@ -194,3 +194,17 @@ def test_work_for_a_session_does_not_grow_with_those_that_ended(monkeypatch: pyt
     script.give(lossy(MOST + 2, 1, sender=0, channel=5))
     script.give(lossy(MOST + 3, 1, sender=0, channel=5))
     assert type(script.pull()[0]) is wire.Fail
+
+
+def test_newest_sessions_of_many_channels_are_forgotten() -> None:
+    """CC-SESS-059: an owner that uses one channel after the other costs its receivers 1,024 numbers, not 65,535."""
+    script = least(in_group)
+    slot = owner_of(script)
+    for number in range(1, 3_001):
+        script.give(reliable(script, number), wire.Close(slot, NO_SLOT, number, 1))
+        (created,) = script.of(ReceiverCreated)
+        assert script.machine.read(created.receiver, script.now) is not None
+        script.pull()
+        script.ack()
+    newest = script.machine._receivers._newest[slot]
+    assert sorted(newest.values()) == list(range(1_977, 3_001))

@@ -393,9 +393,7 @@ class ReliableSession(Session):
     def _await_receipts(self, data: Data, targets: list[Route], now: int) -> None:
         if self.receipts is None:
             self.receipts = Receipts()
-        block = data.recipients
-        named = block is not None and not block.everyone_but and block.slots.bit_count() <= RECIPIENTS_REPORTED
-        message = Confirmed(data.sequence, len(targets), named=named)
+        message = Confirmed(data.sequence, len(targets), one_by_one=len(targets) <= RECIPIENTS_REPORTED)
         for route in targets:
             route.confirms.append(message)
         if self.receipts.admit(message):

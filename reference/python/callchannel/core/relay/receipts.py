@@ -16,15 +16,15 @@ that holds up more costs the relay memory without bound, and is failed with MEMO
 class Confirmed:
     """A message with CONFIRM whose receipts are not all there."""
 
-    __slots__ = ("named", "pending", "reached", "sequence")
+    __slots__ = ("one_by_one", "pending", "reached", "sequence")
 
-    def __init__(self, sequence: int, pending: int, *, named: bool) -> None:
+    def __init__(self, sequence: int, pending: int, *, one_by_one: bool) -> None:
         self.sequence = sequence
         self.pending = pending
         """Recipients that neither covered it nor failed."""
         self.reached = False
         """Whether a recipient covered it."""
-        self.named = named
+        self.one_by_one = one_by_one
         """Whether its receipts are passed on one by one (CC-RELAY-067)."""
 
 
@@ -67,7 +67,7 @@ class Receipts:
             count += 1
             message.pending -= not route.released
             message.reached = True
-            passed = passed or message.named
+            passed = passed or message.one_by_one
         if count:
             del confirms[:count]
             self.advance()
@@ -102,8 +102,8 @@ class Receipts:
             if message.pending:
                 break
             done += 1
-            # CC-RELAY-068, 070: where a message names few, the receipts of its recipients say it all, if any came.
-            if not message.named or not message.reached:
+            # CC-RELAY-068, 070: where a message has few recipients, their own receipts say it all, if any came.
+            if not message.one_by_one or not message.reached:
                 self.value = message.sequence
         if done:
             del self.outstanding[:done]

@@ -282,10 +282,8 @@ class Relay:
         del self._by_slot[member.slot]
         del call.downlinks[member.slot]
         call.doomed.pop(port, None)
-        code = ErrorCode.LEFT if link.ended_by_peer else link.end_code
-        if code == ErrorCode.LINK_LOST:
-            code = ErrorCode.LOST
         reason = ErrorCode.LEFT if link.ended_by_peer and link.end_code == ErrorCode.LEFT else ErrorCode.LOST
+        code = reason if link.ended_by_peer or link.end_code == ErrorCode.LINK_LOST else link.end_code
         call.broadcaster.remove(port.feed, now)
         call.membership.leave(member)
         if self._stopped:

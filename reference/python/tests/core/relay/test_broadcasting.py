@@ -102,7 +102,7 @@ def test_suspension_changes_no_epoch_and_nobody_hears_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("end", "code"),
-    [("bye", 0x27), ("other bye", 0x27), ("lost", 0x28), ("fault", 0x07), ("kicked", 0x33)],
+    [("bye", 0x27), ("other bye", 0x28), ("lost", 0x28), ("fault", 0x07), ("kicked", 0x33)],
 )
 def test_reasons_of_leave(end: str, code: int) -> None:
     """CC-ROSTER-030."""

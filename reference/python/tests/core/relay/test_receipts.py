@@ -7,11 +7,18 @@ import random
 import pytest
 
 from callchannel.core.frames import CONFIRM, RELIABLE, Fail, Fragment, Receipt, Roster
-from callchannel.core.relay import receipts
+from callchannel.core.relay import owned, receipts
+from callchannel.core.limits import RECIPIENTS_REPORTED
 from callchannel.core.relay.owned import ReliableSession
 from tests.core.relay.scripted import SECOND, Client, Net
 
 ALL = 0xFFFF
+
+
+@pytest.fixture(autouse=True)
+def two_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Receipts of more than two recipients are gathered, so that calls of four show both."""
+    monkeypatch.setattr(owned, "RECIPIENTS_REPORTED", 2)
 
 
 def four(**limits: int) -> tuple[Net, list[Client]]:
@@ -53,25 +60,45 @@ def test_receipts_of_broadcasts_are_aggregated() -> None:
     assert values(ann) == [(ALL, 3)]
 
 
+@pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("count", [64, 65])
-def test_how_many_are_reported_one_by_one(count: int) -> None:
-    """CC-RELAY-067, CC-RELAY-068: at most `recipients_reported` slots, EXCEPT clear."""
+def test_how_many_are_reported_one_by_one(count: int, named: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CC-RELAY-067, CC-RELAY-068: at most `recipients_reported` recipients, however they are named."""
+    monkeypatch.setattr(owned, "RECIPIENTS_REPORTED", RECIPIENTS_REPORTED)
     net = Net()
     clients = net.joined(*(f"e{number}" for number in range(count + 1)))
     ann = clients[0]
-    ann.say(1, to=range(1, count + 1), confirm=True)
+    ann.say(1, to=range(1, count + 1) if named else None, confirm=True)
     for client in clients[1:]:
         client.receipt(0, 1)
     assert values(ann) == ([(slot, 1) for slot in range(1, 65)] if count == 64 else [(ALL, 1)])
 
 
-def test_everyone_but_some_is_aggregated() -> None:
-    """CC-RELAY-067: EXCEPT clear."""
-    _, (ann, bob, _, dan) = four()
+def test_everyone_but_some_counts_who_is_left() -> None:
+    """CC-RELAY-067: recipients when the message was admitted; whoever failed before is none."""
+    _, (ann, bob, carol, dan) = four()
     ann.say(1, everyone_but=[2], confirm=True)
     dan.receipt(0, 1)
-    bob.receipt(0, 1)
-    assert values(ann) == [(ALL, 1)]
+    assert values(ann) == [(3, 1)]
+    ann.say(2, confirm=True)
+    bob.fail(0, 1)
+    carol.receipt(0, 2)
+    dan.receipt(0, 2)
+    assert values(ann) == [(ALL, 2)]
+    ann.say(3, confirm=True)
+    carol.receipt(0, 3)
+    assert values(ann) == [(2, 3)]
+
+
+def test_who_never_reads_holds_up_nobody_in_a_small_call() -> None:
+    """CC-RELAY-067: the others' verdicts do not wait for one recipient."""
+    _, (ann, bob, _, dan) = four()
+    for sequence in (1, 2):
+        ann.say(sequence, everyone_but=[2], confirm=True)
+    bob.receipt(0, 2)
+    assert values(ann) == [(1, 2)]
+    dan.receipt(0, 1)
+    assert values(ann) == [(3, 1)]
 
 
 def test_named_and_aggregated_in_one_session() -> None:
@@ -160,9 +187,9 @@ def test_some_failed_and_some_read() -> None:
     dan.leave()
     assert ann.order(Fail, Receipt) == ["Fail", "Fail", "Receipt"]
     assert values(ann) == [(ALL, 1)]
-    ann.say(2, confirm=True)
+    ann.say(2, confirm=True)  # one is left
     carol.receipt(0, 2)
-    assert values(ann) == [(ALL, 2)]
+    assert values(ann) == [(2, 2)]
 
 
 def test_a_receipt_covers_no_more_than_was_written() -> None:
@@ -259,7 +286,7 @@ def test_the_aggregate_is_what_a_simple_model_says(seed: int) -> None:
         to = chance.choice([None, [1], [2, 3], [1, 2, 3]])
         ann.say(sequence, to=to, confirm=True)
         members[sequence] = set(to or (1, 2, 3)) - failed
-        named[sequence] = to is not None
+        named[sequence] = len(members[sequence]) <= 2
         slot = chance.choice([1, 2, 3])
         mine = [number for number, slots in members.items() if slot in slots]
         if chance.random() < 0.05 and slot not in failed and mine and covered[slot] < mine[-1]:

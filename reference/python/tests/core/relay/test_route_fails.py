@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes of a relay: recipients that fail, and the bytes of a link (sections 10.7 and 10.8)."""
 
+import pytest
+
 from callchannel.core.frames import (
     Ack,
     Bye,
@@ -11,10 +13,17 @@ from callchannel.core.frames import (
     Receipt,
 )
 from callchannel.core.limits import MS
+from callchannel.core.relay import owned
 from tests.core.relay.scripted import SECOND, Net
 from tests.core.routes import LEFT, OVERRUN, four
 
 # --- recipients that fail ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Receipts of more than one recipient are gathered, as those of large calls are."""
+    monkeypatch.setattr(owned, "RECIPIENTS_REPORTED", 1)
 
 
 def test_a_fail_from_a_recipient_is_passed_on() -> None:
@@ -86,6 +95,7 @@ def test_fail_to_a_recipient_stands_behind_its_data() -> None:
     assert bob.one(Fail) == Fail(0, 1, 1, 2, OVERRUN)
 
 
+@pytest.mark.usefixtures("gathered")
 def test_receipts_that_arrived_go_before_fail() -> None:
     """CC-RELAY-055, CC-RELAY-056, CC-DELIV-020: also where receipts are aggregated."""
     net = Net()
@@ -105,6 +115,7 @@ def test_receipts_that_arrived_go_before_fail() -> None:
     ]
 
 
+@pytest.mark.usefixtures("gathered")
 def test_receipts_below_the_value_are_passed_on_after_fail() -> None:
     """CC-DELIV-021: with the recipient's slot, up to the sequence before v."""
     _, (ann, bob, carol, dan) = four()
@@ -124,6 +135,7 @@ def test_receipts_below_the_value_are_passed_on_after_fail() -> None:
     assert ann.got(Fail) == []
 
 
+@pytest.mark.usefixtures("gathered")
 def test_a_recipient_that_fails_and_then_leaves() -> None:
     """CC-RELAY-054: one FAIL; the aggregate does not wait for it."""
     _, (ann, bob, carol, dan) = four()

@@ -71,6 +71,10 @@ def transport_down_without_resume(w: LinkWorld, state: str) -> Steps:
 
 def detach_first(w: LinkWorld, state: str) -> None:
     """Bring the link into a state, with a transport behind it that was detached and is still up."""
+    if state == "CONNECTING":
+        w.arrange(state)
+        w.old = w.up()  # closed at once, row L02: it never was current
+        return
     w.arrange("ACTIVE")
     first = w.own
     if state in ("SUSPENDED", "RESUMING"):
@@ -94,7 +98,7 @@ def detach_first(w: LinkWorld, state: str) -> None:
 
 
 @row("L08", "ACTIVE SUSPENDED DEAD", *ALL)
-@row("L08", "RESUMING", "initiator")
+@row("L08", "CONNECTING RESUMING", "initiator")
 def detached_down(w: LinkWorld, state: str) -> Steps:
     detach_first(w, state)
     yield
@@ -102,7 +106,7 @@ def detached_down(w: LinkWorld, state: str) -> Steps:
 
 
 @row("L34", "ACTIVE SUSPENDED DEAD", *ALL)
-@row("L34", "RESUMING", "initiator")
+@row("L34", "CONNECTING RESUMING", "initiator")
 def detached_packet(w: LinkWorld, state: str) -> Steps:
     detach_first(w, state)
     yield

@@ -75,7 +75,7 @@ RELIABLE.never(
 )
 RELIABLE.never(
     "something is always unread while a session drains",
-    "R38-DRAINING R41-DRAINING R46-DRAINING R48-DRAINING",
+    "R41-DRAINING R46-DRAINING R48-DRAINING",
 )
 
 # --- Lossy session at a receiver, section 5.14 -----------------------------------------------------------------------
@@ -138,10 +138,6 @@ LINK.never(
     "L04-RESUMING L06-RESUMING L10-RESUMING L13-RESUMING L15-RESUMING L16-RESUMING L17-RESUMING "
     "L18-RESUMING L19-RESUMING L20-RESUMING L21-RESUMING L22-RESUMING L23-RESUMING L28-RESUMING "
     "L30-RESUMING L32-RESUMING L36-RESUMING L38-RESUMING",
-)
-LINK.never(
-    "nothing was detached before the first WELCOME",
-    "L08-CONNECTING L34-CONNECTING",
 )
 LINK.never(
     "a dead link has no timers, and waits for nothing",

@@ -393,6 +393,19 @@ def read_end_of_stream(w: ReceiverWorld, state: str) -> Steps:
     w.call("read_stream")
 
 
+@row("R38", "DRAINING", "stream")
+def read_behind_a_begun_stream(w: ReceiverWorld, state: str) -> Steps:
+    w.arrange("PARTIAL", stream=True)
+    w.read()
+    w.give(w.fragment(w.next - 1, 1, stream=True, of=2))
+    w.message()
+    w.finish_arranging(state, True)
+    yield
+    w.call("read")
+    assert w.outcome is None
+    assert w.error is None
+
+
 @row("R38", "OPEN PARTIAL DETACHED DEAD")
 def read_nothing(w: ReceiverWorld, state: str) -> Steps:
     arrange(w, state, unread=False)
