@@ -202,7 +202,7 @@ def test_newest_sessions_of_many_channels_are_forgotten() -> None:
     slot = owner_of(script)
     for number in range(1, 3_001):
         script.give(reliable(script, number), wire.Close(slot, NO_SLOT, number, 1))
-        (created,) = script.of(ReceiverCreated)
+        (created,) = [event for event in script.events() if isinstance(event, ReceiverCreated)]
         assert script.machine.read(created.receiver, script.now) is not None
         script.pull()
         script.ack()

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from callchannel.core.frames import CONFIRM, RELIABLE, Fail, Fragment, Receipt, Roster
-from callchannel.core.relay import owned, receipts
 from callchannel.core.limits import RECIPIENTS_REPORTED
+from callchannel.core.relay import owned, receipts
 from callchannel.core.relay.owned import ReliableSession
 from tests.core.relay.scripted import SECOND, Client, Net
 
