@@ -4,6 +4,7 @@
 import pytest
 
 from callchannel.core.frames import Ack, Data, Roster, RosterEntry, RosterOp, Welcome
+from callchannel.core.lanes import Lane
 from callchannel.core.limits import MS
 from tests.core.relay.scripted import SECOND, Client, Net
 
@@ -136,6 +137,26 @@ def test_a_snapshot_in_a_series_of_frames() -> None:
     assert {frame.epoch for frame in frames} == {151}
     assert [entry.slot for frame in frames for entry in frame.entries] == list(range(151))
     assert all(len(frame.encode()) <= 16_384 for frame in frames)
+
+
+def test_what_changes_in_the_middle_of_a_series_follows_it() -> None:
+    """CC-ROSTER-036: nobody else has to join or leave for that."""
+    net = Net(roster_slots=1_000)
+    for _ in range(80):
+        net.join("x" * 255)
+    bob = net.client("bob")
+    bob.blocked = True
+    bob.hello()
+    for frames in (Welcome, Roster):
+        assert bob.transport is not None
+        while not any(isinstance(frame, frames) for frame in bob.frames):
+            for packet in net.relay.pull(bob.transport, Lane.RELIABLE, 1, net.now):
+                bob.take(Lane.RELIABLE, packet)
+    late = net.join("carol")
+    net.run(SECOND)
+    bob.unblock()
+    net.run(SECOND)
+    assert bob.roster[late.slot] == "carol"
 
 
 def test_a_change_goes_at_once_and_the_next_ones_together() -> None:
