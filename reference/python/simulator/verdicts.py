@@ -99,6 +99,8 @@ class Verdicts:
     def overdue(self, inc: Inc, now: int) -> None:
         """Receipts are waited for no longer than `delivered_deadline` after the ACK (CC-DELIV-016)."""
         for sender in inc.senders.values():
+            if sender.barred:
+                self._failed_for_all(sender)
             if not sender.delivered:
                 continue
             log = sender.inc.link.ack_log[self._side(sender)]
@@ -112,6 +114,17 @@ class Verdicts:
                 since = log[place][1]
                 if now - since > self.deadline + 10_000:
                     raise Violation("CC-DELIV-016", f"{message} has no outcome at {now}, its ACK came at {since}")
+
+    @staticmethod
+    def _failed_for_all(sender: Sender) -> None:
+        """A message has its outcome at once when a FAIL has come for each of its recipients."""
+        for sequence in range(sender.open_from, sender.last + 1):
+            message = sender.messages.get(sequence)
+            if message is None or message.outcome is not None or not message.begun or not message.targets:
+                continue
+            fails = [sender.barred.get(inc) for inc in message.targets]
+            if all(fail is not None and fail.excuses(sequence) for fail in fails):
+                raise Violation("CC-DELIV-022", f"{message} has no outcome, although all have failed")
 
     def taken_back(self, sender: Sender, sequence: int, outcome: str, report: Report | None) -> None:
         """`cancel` took a message back."""

@@ -173,6 +173,8 @@ def test_metadata_that_leaves_no_room() -> None:
     large = (Extension(1, b"x" * 615),)  # 1,150 - 16 - 8 - 2 - 4 - 615: 505 bytes of a first fragment
     assert Composer(7, 0).fits(513, None, large, whole=False) == 513
     assert Composer(7, 0).fits(514, None, large, whole=False) == -1
+    nearly = (Extension(1, bytes(608)),)  # 512 bytes of a first fragment, and 127 others hold the largest message
+    assert Composer(7, 0).fits(65_536, None, nearly, whole=False) == 512
     assert Composer(7, 0).fits(65_536, Recipients(1, False, 1), (NAME,), whole=False) > 0
     huge = (Extension(1, bytes(16_354)),)
     assert Composer(7, wire.RELIABLE).fits(8, None, huge, whole=False) == 8

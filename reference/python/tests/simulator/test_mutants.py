@@ -29,6 +29,10 @@ def test_every_class_is_for_a_mutant_that_there_is() -> None:
     assert mutants.check() == []
 
 
+def test_no_survivor_is_a_hole() -> None:
+    assert {entry.kind for entry in mutants.classes().values()} <= {"tested", "equivalent", "legal", "unobservable"}
+
+
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
