@@ -99,7 +99,7 @@ class Verdicts:
     def overdue(self, inc: Inc, now: int) -> None:
         """Receipts are waited for no longer than `delivered_deadline` after the ACK (CC-DELIV-016)."""
         for sender in inc.senders.values():
-            if sender.barred:
+            if sender.reliable and sender.barred:
                 self._failed_for_all(sender)
             if not sender.delivered:
                 continue
