@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--requirement", action="append", default=[], help="only checks of this requirement, or prefix")
     run.add_argument("--check", action="append", default=[], help="only this check")
     run.add_argument("--area", action="append", default=[], help="only checks of this module, such as codec")
+    run.add_argument("--seed", type=int, default=0, help="another number, other draws of machines and plans")
     run.add_argument("--budget", default="", help="stop after so much time, such as 50s or 5m")
     run.add_argument("--json", help="write the results as JSON to this file")
     run.add_argument("--junit", help="write the results as JUnit XML to this file")
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-x", dest="first", action="store_true", help="stop at the first failure")
     run.add_argument("-q", dest="quiet", action="store_true", help="say the verdict alone")
     replay = command("replay", replay_failures, "do again what failed: FIXED, FAILED, CHANGED or ERROR", adapter=True)
+    replay.add_argument("--other-adapter", help="the second implementation, for failures of two together")
     replay.add_argument("files", nargs="+", type=Path)
     listed = command("list", list_checks, "list the checks and their requirements")
     listed.add_argument("--requirement", default="", help="only those of this requirement, or prefix")
@@ -160,6 +162,7 @@ def _pytest(options: argparse.Namespace, target: Path) -> Json | None:
             "-q",
         ),
         *("--adapter", options.adapter, "--results", str(target), "--replays", options.replays),
+        *("--seed", str(options.seed)),
     ]
     if options.budget:
         arguments += ["--budget", options.budget]
@@ -208,7 +211,7 @@ def _say(results: Json, *, quiet: bool) -> None:
             if check.get("difference"):
                 print(f"  first difference: {check['difference']}")
             if "replay" in check:
-                print(f'  callchannel-conformance replay --adapter "{results["adapter"]}" {check["replay"]}')
+                print(f"  {report.again(check, results)}")
         if len(bad) > _SHOWN_FAILURES:
             print(f"\n… and {len(bad) - _SHOWN_FAILURES} more")
         print()
@@ -224,7 +227,7 @@ def replay_failures(options: argparse.Namespace) -> int:
 
     worst = Exit.CONFORMANT
     for path in options.files:
-        found = again(path, options.adapter)
+        found = again(path, options.adapter, options.other_adapter)
         print(f"{found.status:8}{path.name}: {found.detail}")
         if found.status == "FAILED":
             worst = Exit.NONCONFORMANT

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum, StrEnum
+from typing import Any
 
 from callchannel_conformance import standard
 
@@ -84,6 +85,8 @@ class Violation(AssertionError):
         self.message = message
         self.expected = expected
         self.actual = actual
+        self.plan: dict[str, Any] | None = None
+        """What was drawn when it was found, as JSON: a replay does that again, and draws nothing."""
 
     @property
     def result(self) -> Result:

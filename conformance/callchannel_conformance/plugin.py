@@ -252,8 +252,8 @@ def _details(item: pytest.Item, record: Json, error: BaseException) -> None:
         record["actual"] = _plain(error.actual)
         if error.expected is not None and error.actual is not None:
             record["difference"] = difference.first(record["expected"], record["actual"])
-        if (plan := getattr(error, "plan", None)) is not None:
-            record["plan"] = plan
+        if error.plan is not None:
+            record["plan"] = error.plan
     if client is not None and record["result"] != Result.SKIP.value:
         record["transcript"] = client.transcript[-_KEPT_OPS:]
         record["diagnostics"] = client.diagnostics[-2000:]
@@ -296,7 +296,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     records = config.stash[RECORDS]
     if directory := config.getoption("--replays"):
-        _write_replays(records, Path(directory))
+        _write_replays(records, Path(directory), config.getoption("--seed"))
     if target := config.getoption("--results"):
         Path(target).write_text(json.dumps(summary(config, records), indent=1) + "\n", "utf-8")
 
@@ -337,7 +337,7 @@ def replay_name(record: Json) -> str:
     return f"{record['broken']}-{hashlib.sha256(what.encode()).hexdigest()[:10]}.json"
 
 
-def _write_replays(records: list[Json], directory: Path) -> None:
+def _write_replays(records: list[Json], directory: Path, seed: int) -> None:
     failures = [record for record in records if "broken" in record]
     if failures:
         directory.mkdir(parents=True, exist_ok=True)
@@ -346,4 +346,5 @@ def _write_replays(records: list[Json], directory: Path) -> None:
         record["replay"] = str(directory / name)
         content = {key: record.get(key) for key in ("check", "broken", "message", "expected", "actual", "plan")}
         content |= {"replay": 1, "suite": _suite_version(), "hash": standard.requirement(record["broken"]).hash}
+        content["seed"] = seed
         (directory / name).write_text(json.dumps(content, indent=1) + "\n", "utf-8")

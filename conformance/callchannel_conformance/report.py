@@ -90,11 +90,18 @@ def _failure(check: Json, results: Json) -> str:
         parts.append(diagram(check["transcript"]))
     if check.get("diagnostics"):
         parts.append(f"<details><summary>standard error</summary><pre>{_e(check['diagnostics'])}</pre></details>")
-    again = f'callchannel-conformance run --adapter "{results["adapter"]}" --check "{check["check"]}"'
-    if "replay" in check:
-        again = f'callchannel-conformance replay --adapter "{results["adapter"]}" {check["replay"]}'
-    parts.append(f"<p>Again: <code>{_e(again)}</code></p></article>")
+    parts.append(f"<p>Again: <code>{_e(again(check, results))}</code></p></article>")
     return "".join(parts)
+
+
+def again(check: Json, results: Json) -> str:
+    """The command that does a failed check again."""
+    adapters = f'--adapter "{results["adapter"]}"'
+    if check["check"].startswith("plans/pair"):
+        adapters += f' --other-adapter "{results["paired_with"]}"'
+    if "replay" in check:
+        return f"callchannel-conformance replay {adapters} {check['replay']}"
+    return f'callchannel-conformance run {adapters} --check "{check["check"]}"'
 
 
 def _difference(expected: Any, actual: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -57,9 +58,9 @@ class _Link:
 
 
 class World(Bench):
-    """Machines, the links between them, and the history. `clients`: who plays the acceptor, and who the endpoints."""
+    """Machines, the links between them, and the history. *endpoints*: who plays them, in turn."""
 
-    def __init__(self, acceptor: Client, endpoints: Client, plan: Json) -> None:
+    def __init__(self, acceptor: Client, endpoints: Sequence[Client], plan: Json) -> None:
         super().__init__(acceptor)
         self.plan = plan
         self.links: list[_Link] = []
@@ -74,17 +75,18 @@ class World(Bench):
         for link in self.links:
             link.packets = 0
 
-    def _make(self, acceptor: Client, endpoints: Client) -> None:
+    def _make(self, acceptor: Client, endpoints: Sequence[Client]) -> None:
         limits = self.plan.get("limits") or {}
         if self.plan["call"] == "peer":
             bob = self._add("peer", acceptor, role="acceptor", identity="bob", peer_identity="ann", limits=limits)
-            ann = self._add("peer", endpoints, role="initiator", identity="ann", limits=limits)
+            ann = self._add("peer", endpoints[0], role="initiator", identity="ann", limits=limits)
             self.endpoints = [ann, bob]
             self.links = [_Link(0, (ann, bob))]
         else:
             relay = self._add("relay", acceptor)
             for number in range(self.plan["members"]):
-                endpoint = self._add("endpoint", endpoints, identity=NAMES[number], limits=limits)
+                client = endpoints[number % len(endpoints)]
+                endpoint = self._add("endpoint", client, identity=NAMES[number], limits=limits)
                 self.endpoints.append(endpoint)
                 self.links.append(_Link(number, (endpoint, relay)))
         for link in self.links:
@@ -250,14 +252,26 @@ class World(Bench):
             raise ValueError(f"no step {op}")
 
 
-def run_plan(plan: Json, acceptor: Client, endpoints: Client | None = None) -> None:
-    """Run a plan. Raises `Violation` with the plan as its `plan`, and `AdapterError`."""
-    acceptor.reset()
-    other = endpoints or acceptor
-    if other is not acceptor:
-        other.reset()
+def needs_another(plan: Json) -> bool:
+    """Whether a plan has a second implementation in it."""
+    players = plan.get("players") or {}
+    return bool(players.get("acceptor")) or any(players.get("endpoints", ()))
+
+
+def run_plan(plan: Json, first: Client, other: Client | None = None) -> None:
+    """Run a plan. Raises `Violation` with the plan as its `plan`, `AdapterError`, and `ValueError` without *other*.
+
+    The plan's `players` say who plays what, 0 for *first* and 1 for *other*: `acceptor` the relay or accepting peer,
+    `endpoints` the endpoints in turn. Without them *first* plays all.
+    """
+    if needs_another(plan) and other is None:
+        raise ValueError("the plan is for two implementations; name the second with --other-adapter")
+    clients = [first] if other is None else [first, other]
+    for client in clients:
+        client.reset()
+    players = plan.get("players") or {"acceptor": 0, "endpoints": [0]}
     try:
-        World(acceptor, other, plan).run()
+        World(clients[players["acceptor"]], [clients[number] for number in players["endpoints"]], plan).run()
     except Violation as error:
-        error.plan = plan  # type: ignore[attr-defined]
+        error.plan = plan
         raise

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from callchannel_conformance import difference, standard, wire
 from callchannel_conformance import frames as f
+from callchannel_conformance import standard, wire
 from callchannel_conformance import wire_strategies as strategies
-from callchannel_conformance.client import Client, Unsupported
+from callchannel_conformance.checks import codec_scene as scene
+from callchannel_conformance.client import Client
 from callchannel_conformance.marks import negative, positive
-from callchannel_conformance.outcome import NotApplicable, Violation, expect_equal
+from callchannel_conformance.outcome import expect_equal
 
 Json = dict[str, Any]
 
@@ -44,79 +45,27 @@ def _parameters(wanted: bool) -> list[Any]:
     return found
 
 
-def _decode(client: Client, packet: bytes, lane: str) -> tuple[list[Json], str | None]:
-    client.needs(profile="codec")
-    reply = client.request("decode", lane=lane, packet=packet.hex())
-    if reply.raised is not None:
-        raise Violation("CC-FRAME-004", "decode raised instead of giving an outcome", actual=reply.raised.code)
-    frames = [_numbers(frame) for frame in reply.value["frames"] if frame["type"] != "UNKNOWN"]
-    return frames, reply.value["error"]
-
-
-def _numbers(frame: Json) -> Json:
-    """A frame whose numbers beyond 2^53 were written as text."""
-    return {
-        key: int(value) if key in ("value", "received") and isinstance(value, str) else value
-        for key, value in frame.items()
-    }
-
-
-def _known(frames: list[Json]) -> list[Json]:
-    return [frame for frame in frames if frame["type"] != "UNKNOWN"]
-
-
-def _expected(packet: bytes, lane: str) -> tuple[list[Json], str | None, str]:
-    try:
-        return _known(wire.decode_packet(packet, lane)), None, "CC-FRAME-004"
-    except wire.WireError as error:
-        return _known(error.frames), error.code, error.requirement
-
-
-def _judge(client: Client, packet: bytes, lane: str) -> None:
-    frames, code, requirement = _expected(packet, lane)
-    got, error = _decode(client, packet, lane)
-    what = f"{packet.hex()} on the {lane} lane"
-    expect_equal(error, code, requirement, f"{what}: the outcome differs")
-    stand = "CC-FRAME-003" if lane == "lossy" else "CC-FRAME-002"
-    _same(got, frames, "CC-FRAME-004" if code is None else stand, what)
-
-
-def _same(got: list[Json], wanted: list[Json], requirement: str, what: str) -> None:
-    """The frames are those that are wanted; else say where they begin to differ."""
-    expect_equal(got, wanted, requirement, f"{what}: other frames, at {difference.first(wanted, got)}")
-
-
 @pytest.mark.parametrize("vector", _parameters(True))
 def test_vector_positive(implementation: Client, vector: Json) -> None:
     """A valid packet is taken, with these frames."""
-    frames, error = _decode(implementation, bytes.fromhex(vector["hex"]), vector["lane"])
+    frames, error = scene.decode(implementation, bytes.fromhex(vector["hex"]), vector["lane"])
     requirement = (vector["requirements"] or ["CC-FRAME-004"])[0]
     expect_equal(error, None, requirement, f"{vector['title']}: the packet is valid")
-    _same(frames, _known(vector["frames"]), requirement, vector["title"])
+    scene.same(frames, scene.known(vector["frames"]), requirement, vector["title"])
     if vector["canonical"] and vector["lane"] == "reliable":
-        encoded = "".join(_encode(implementation, frame) for frame in vector["frames"])
+        encoded = "".join(scene.encode(implementation, frame) for frame in vector["frames"])
         expect_equal(encoded, vector["hex"], "CC-FRAME-103", f"{vector['title']}: encoding gives other bytes")
 
 
 @pytest.mark.parametrize("vector", _parameters(False))
 def test_vector_negative(implementation: Client, vector: Json) -> None:
     """A packet with a fault yields this code, and the frames before it stand."""
-    frames, error = _decode(implementation, bytes.fromhex(vector["hex"]), vector["lane"])
+    frames, error = scene.decode(implementation, bytes.fromhex(vector["hex"]), vector["lane"])
     requirement = vector["requirements"][0]
     what = f"{vector['base']}, but {vector['fault']}"
     expect_equal(error, vector["code"], requirement, f"{what}: {vector['why']}")
     stand = "CC-FRAME-003" if vector["lane"] == "lossy" else "CC-FRAME-002"
-    _same(frames, _known(vector.get("frames_before", [])), stand, f"{what}: before the fault")
-
-
-def _encode(client: Client, frame: Json) -> str:
-    try:
-        reply = client.request("encode", frame=frame)
-    except Unsupported as error:
-        raise NotApplicable(str(error)) from error
-    if reply.raised is not None:
-        raise Violation("CC-FRAME-103", "a valid frame can't be encoded", expected=frame, actual=reply.raised.code)
-    return str(reply.value["packet"])
+    scene.same(frames, scene.known(vector.get("frames_before", [])), stand, f"{what}: before the fault")
 
 
 @pytest.mark.generated
@@ -131,13 +80,8 @@ def test_drawn_packets(implementation: Client, deadline: float | None) -> None:
         if deadline is not None and time.monotonic() > deadline:
             return
         lane, packet = drawn
-        if not packet:
-            return
-        _judge(implementation, packet, lane)
-        frames = wire.decode_packet(packet, lane)
-        if all(frame["type"] != "UNKNOWN" for frame in frames):
-            encoded = "".join(_encode(implementation, frame) for frame in frames)
-            expect_equal(encoded, packet.hex(), "CC-FRAME-103", "encoding gives other bytes")
+        if packet:
+            scene.run_packet(scene.packet_plan(lane, packet, encoded=True), implementation)
 
     judge()
 
@@ -155,7 +99,7 @@ def test_drawn_faults(implementation: Client, deadline: float | None, kind: str)
     def judge(drawn: tuple[str, bytes]) -> None:
         if deadline is not None and time.monotonic() > deadline:
             return
-        _judge(implementation, drawn[1], drawn[0])
+        scene.run_packet(scene.packet_plan(*drawn, encoded=False), implementation)
 
     judge()
 
@@ -168,7 +112,7 @@ def test_text_invalid(implementation: Client, text: str) -> None:
     """Byte sequences that RFC 3629 does not allow are no text, wherever text stands."""
     raw = bytes.fromhex(text)
     bye = b"\x44\x00" + (6 + len(raw)).to_bytes(2, "big") + b"\x00\x00" + raw
-    _judge(implementation, bye, "reliable")
+    scene.judge(implementation, bye, "reliable")
 
 
 @positive("CC-FRAME-095")
@@ -177,7 +121,7 @@ def test_text_valid(implementation: Client, text: str) -> None:
     """Every other code point is text, U+0000 included."""
     raw = bytes.fromhex(text)
     bye = b"\x44\x00" + (6 + len(raw)).to_bytes(2, "big") + b"\x00\x00" + raw
-    _judge(implementation, bye, "reliable")
+    scene.judge(implementation, bye, "reliable")
 
 
 _ANY: dict[str, Json] = {
@@ -213,7 +157,7 @@ _ANY: dict[str, Json] = {
 def test_any_value(implementation: Client, name: str) -> None:
     """Values that tempt a reader to refuse, or to change, what it has to take as it is; a frame behind it is read."""
     packet = wire.encode_packet([_ANY[name], f.bye("LEFT")])
-    _judge(implementation, packet, "reliable")
+    scene.judge(implementation, packet, "reliable")
 
 
 @negative("CC-FRAME-103", "CC-FRAME-041", "CC-FRAME-042", "CC-FRAME-051")
@@ -229,4 +173,4 @@ def test_any_value(implementation: Client, name: str) -> None:
 def test_other_forms(implementation: Client, block: str) -> None:
     """A block that says the same in another form is refused: so every frame has one encoding."""
     raw = bytes.fromhex("000500020000000100000001") + bytes.fromhex(block)
-    _judge(implementation, bytes([0x01, 0x19]) + (4 + len(raw)).to_bytes(2, "big") + raw, "reliable")
+    scene.judge(implementation, bytes([0x01, 0x19]) + (4 + len(raw)).to_bytes(2, "big") + raw, "reliable")

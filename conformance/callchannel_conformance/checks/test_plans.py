@@ -30,16 +30,29 @@ _PROMISES = (
 )  # fmt: skip
 
 
-def _run(acceptor: Client, call: str, deadline: float | None, endpoints: Client | None = None) -> None:
+def _run(
+    first: Client, call: str, deadline: float | None, other: Client | None = None, players: Json | None = None
+) -> None:
     @_DRAWN
     @given(plans(call))
     def judge(plan: Json) -> None:
         if deadline is None or time.monotonic() < deadline:
-            run_plan(plan, acceptor, endpoints)
+            run_plan(plan if players is None else {**plan, "players": players}, first, other)
 
-    if acceptor.seed:
-        judge = seed(acceptor.seed)(settings(_DRAWN, derandomize=False)(judge))
+    if first.seed:
+        judge = seed(first.seed)(settings(_DRAWN, derandomize=False)(judge))
     judge()
+
+
+_PAIRS: dict[str, tuple[str, int, list[int]]] = {
+    "peer-called": ("peer", 0, [1]),
+    "peer-calling": ("peer", 1, [0]),
+    "relay-for-the-other": ("group", 0, [1]),
+    "at-the-others-relay": ("group", 1, [0]),
+    "together-at-its-relay": ("group", 0, [0, 1]),
+    "together-at-the-others": ("group", 1, [1, 0]),
+}
+"""The call, who plays the relay or accepting peer, and who the endpoints, in turn; 0: the first implementation."""
 
 
 @pytest.mark.generated
@@ -61,20 +74,30 @@ def test_group(implementation: Client, deadline: float | None) -> None:
     _run(implementation, "group", deadline)
 
 
+def _need(first: Client, other: Client, call: str, acceptor: int, endpoints: list[int]) -> None:
+    """Each has to claim what it plays. Raises `NotApplicable`."""
+    both = (first, other)
+    both[acceptor].needs(profile="endpoint-peer" if call == "peer" else "relay")
+    for number in endpoints:
+        both[number].needs(profile="endpoint-peer" if call == "peer" else "endpoint-group")
+    other.seed = first.seed
+
+
 @pytest.mark.generated
 @positive(*_PROMISES)
-@pytest.mark.parametrize("call", ["peer", "group"])
-@pytest.mark.parametrize("first", ["acceptor", "endpoints"])
+@negative(*_PROMISES)
+@pytest.mark.parametrize(("call", "acceptor", "endpoints"), _PAIRS.values(), ids=_PAIRS)
 def test_pair(
-    implementation: Client, other_implementation: Client, deadline: float | None, call: str, first: str
+    implementation: Client,
+    other_implementation: Client,
+    deadline: float | None,
+    call: str,
+    acceptor: int,
+    endpoints: list[int],
 ) -> None:
-    """An implementation with another one, each in both roles."""
-    acceptor, endpoints = implementation, other_implementation
-    if first == "endpoints":
-        acceptor, endpoints = endpoints, acceptor
-    acceptor.needs(profile="endpoint-peer" if call == "peer" else "relay")
-    endpoints.needs(profile="endpoint-peer" if call == "peer" else "endpoint-group")
-    _run(acceptor, call, deadline, endpoints)
+    """An implementation with another one: each in both roles, and both as endpoints of one group call."""
+    _need(implementation, other_implementation, call, acceptor, endpoints)
+    _run(implementation, call, deadline, other_implementation, {"acceptor": acceptor, "endpoints": endpoints})
 
 
 def _opened(**options: object) -> Json:
@@ -131,3 +154,24 @@ def test_fixed(implementation: Client, plan: Json) -> None:
     if plan.get("limits"):
         implementation.needs(limit="window")
     run_plan(plan, implementation)
+
+
+@positive(*_PROMISES)
+@pytest.mark.parametrize(
+    ("plan", "pair"),
+    [
+        pytest.param(plan, pair, id=f"{name}-{pair}")
+        for name, plan in _FIXED.items()
+        for pair, (call, *_) in _PAIRS.items()
+        if call == plan["call"]
+    ],
+)
+def test_pair_fixed(implementation: Client, other_implementation: Client, plan: Json, pair: str) -> None:
+    """Plans that are always run, with two implementations."""
+    call, acceptor, endpoints = _PAIRS[pair]
+    _need(implementation, other_implementation, call, acceptor, endpoints)
+    if plan.get("limits"):
+        implementation.needs(limit="window")
+        other_implementation.needs(limit="window")
+    players = {"acceptor": acceptor, "endpoints": endpoints}
+    run_plan({**plan, "players": players}, implementation, other_implementation)
