@@ -265,3 +265,57 @@ def test_linger_by_close_alone(bench: Bench, row: str) -> None:
         message = scene.read()
         expect_equal(message and message["sequence"], 40, "CC-SESS-068", f"{what}: it can be read")
     scene.probe(target, "CC-SESS-068", what)
+
+
+@positive("CC-SESS-068", "CC-SESS-033")
+@negative("CC-SESS-068", "CC-SESS-033")
+@pytest.mark.parametrize("row", ["R63", "R79", "R80"])
+def test_time_passes_in_linger(bench: Bench, row: str) -> None:
+    """What began before CLOSE, and ends in LINGER: the time of a partial message, and that of an idle receiver."""
+    assert _target(row, "LINGER") == "LINGER"
+    scene = Scene(bench, reliable=False)
+    scene.reach("OPEN")
+    if row == "R63":
+        scene.first_part(PARTIAL)
+        bench.advance(1_750)
+    else:
+        if row == "R80":
+            scene.data(UNREAD)
+        bench.advance(limit(scene.far, "idle_close") - 250)
+    scene.far.write(f.close(9))
+    scene.machine.take()
+    bench.advance(350)
+    what = f"{row} in LINGER"
+    told = scene.machine.take("receiver_closed", receiver=scene.receiver)
+    expect(not told, "CC-SESS-068", f"{what}: the receiver stays open", actual=told)
+    if row == "R63":
+        scene.last_part(PARTIAL)
+        told = scene.machine.take("receiver_readable")
+        expect(not told, "CC-SESS-068", f"{what}: the message was given up", actual=told)
+    elif row == "R80":
+        message = scene.read()
+        expect_equal(message and message["sequence"], UNREAD, "CC-SESS-068", f"{what}: what was unread")
+    scene.probe("LINGER", "CC-SESS-068", what)
+
+
+@positive("CC-SESS-068", "CC-SESS-040")
+@negative("CC-SESS-068", "CC-SESS-040")
+def test_newer_session_while_it_lingers_alone(bench: Bench) -> None:
+    """R74 in LINGER: where the receiver had closed for idleness, a newer session on the channel ends it."""
+    assert _target("R74", "LINGER") == "DEAD"
+    scene = Scene(bench, reliable=False)
+    scene.reach("DETACHED")
+    scene.far.write(f.close(9))
+    _known(scene)
+    scene.probe("DEAD", "CC-SESS-068", "R74 in LINGER")
+
+
+@positive("CC-SESS-068")
+@negative("CC-SESS-068")
+def test_a_dead_session_outlives_a_transport(bench: Bench) -> None:
+    """R89 in DEAD: a session that is over stays so across a resume."""
+    assert _target("R89", "DEAD") == "DEAD"
+    scene = Scene(bench, reliable=False)
+    scene.reach("DEAD")
+    _break(scene)
+    scene.probe("DEAD", "CC-SESS-068", "R89 in DEAD")

@@ -159,12 +159,12 @@ _ELSEWHERE: Final = {
     ("R78", "DETACHED"), ("R78", "DEAD"), ("R41", "DETACHED"), ("R41", "DEAD"), ("R79", "DETACHED"),
     # Takes a stream: `test_fragments`.
     ("R38", "DRAINING"),
-    # LINGER lasts for 500 ms: these take longer, or need a receiver that was closed in it.
+    # LINGER lasts for 500 ms: these begin before it, or need a session without a receiver: `test_receiver_rows`.
     ("R79", "LINGER"), ("R80", "LINGER"), ("R63", "LINGER"), ("R59", "LINGER"), ("R61", "LINGER"), ("R74", "LINGER"),
     ("R85", "LINGER"), ("R88", "LINGER"), ("R89", "LINGER"),
-    # CLOSE of an unknown session has no receiver to tell.
+    # FAIL of an unknown session has no receiver to tell: `test_validation`.
     ("R68", "NONE"),
-    # A tombstone: the waiting for the state is longer than the state lasts.
+    # `test_receiver_rows`; and a tombstone is over before `idle_close` is.
     ("R89", "DEAD"), ("R79", "DEAD"),
 }  # fmt: skip
 
