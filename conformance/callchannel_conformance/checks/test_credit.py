@@ -208,3 +208,29 @@ def test_message_behind_a_stream(bench: Bench, aborted: bool) -> None:
         expect_equal(chunk, {"data": "", "last": True}, "CC-FRAG-027", "the end of the stream")
     limits = [frame["value"] for frame in far.take("CREDIT")]
     expect_equal(limits[-1:], [got + _WINDOW // 2], "CC-DELIV-052", "half a window above what came")
+
+
+@positive("CC-DELIV-056", "CC-DELIV-054")
+@negative("CC-DELIV-056")
+@pytest.mark.parametrize("parted_first", [False, True])
+def test_consumed_to_the_byte(bench: Bench, parted_first: bool) -> None:
+    """A whole message and one in two fragments wait: what is consumed with each is counted to the byte."""
+    far = group(bench, bench.endpoint(limits=_SMALL_WINDOW))
+    receiver = received(far, f.data(bytes(4)), "CC-SESS-027")
+    read(far.machine, receiver)
+    spent = 20
+    for sequence in (2, 3):
+        if (sequence == 2) == parted_first:
+            total = 2 * (_FULL - 24)
+            for index, last in ((0, False), (1, True)):
+                part = f.data(bytes(_FULL - 24), sequence=sequence, fragment=(index, total, last))
+                far.write(part)
+        else:
+            _whole(far, sequence, _FULL)
+    far.take()
+    for sequence in (2, 3):
+        message = read(far.machine, receiver)
+        expect_equal(message and message["sequence"], sequence, "CC-MODEL-006", "the next message")
+        spent += 2 * _FULL if (sequence == 2) == parted_first else _FULL
+        credit = far.one("CC-DELIV-055", "CREDIT")
+        expect_equal(credit["value"], spent + _WINDOW, "CC-DELIV-056", "the consumed bytes and a window")

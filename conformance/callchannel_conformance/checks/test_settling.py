@@ -12,6 +12,7 @@ from callchannel_conformance.checks.helpers import (
     failed,
     open_sender,
     outcome,
+    read,
     send,
     sent,
     unsettled,
@@ -128,3 +129,24 @@ def test_failed_is_not_reached(bench: Bench) -> None:
     expect_equal(list(report["reached"]), ["dan"], "CC-ERR-011", "who failed or is unknown was not reached")
     expect_equal(verdict_of(event, "ann"), ("unknown", "LOST"), "CC-DELIV-004", "unknown, with its reason")
     expect_equal(verdict_of(event, "bob"), ("failed", "CLOSED"), "CC-DELIV-004", "failed, with its reason")
+
+
+@positive("CC-DELIV-041", "CC-DELIV-042")
+@negative("CC-DELIV-041")
+def test_receipts_beyond_a_packet(bench: Bench) -> None:
+    """More RECEIPTs are due at once than a packet holds: each comes, once."""
+    size, count = 1 << 20, 300
+    limits = {"receive_memory": size, "window": size, "largest_message": size, "open_sessions": 65_535}
+    far = group(bench, bench.endpoint(limits=limits), largest_message=size)
+    far.machine.take()
+    far.write(*[f.data(b"", session=n, channel=n, confirm=True) for n in range(1, count + 1)])
+    created = far.machine.take("receiver_created")
+    expect_equal(len(created), count, "CC-SESS-027", "each session has its receiver")
+    far.take()
+    far.hold()
+    for event in created:
+        read(far.machine, event["receiver"])
+    far.hold(held=False)
+    receipts = far.take("RECEIPT")
+    got = sorted((frame["session"], frame["value"]) for frame in receipts)
+    expect_equal(got, [(n, 1) for n in range(1, count + 1)], "CC-DELIV-041", "a RECEIPT for each session")

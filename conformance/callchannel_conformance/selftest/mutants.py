@@ -150,7 +150,8 @@ def _stage(
     """Run the mutants that are left with the scripted checks, or with those that draw, and keep what comes of each."""
     calls = kept.done["calls"]
     tasks = []
-    for mutant in mutants:
+    # Those without a class begin: what becomes of the others is known.
+    for mutant in sorted(mutants, key=lambda mutant: mutant.kind != ""):
         checks = [check for check in checks_for(mutant, calls) if (check in calls["drawn"]) == drawn]
         before = kept.done.get(mutant.key)
         if before is None or (drawn and checks and before["result"] not in SEEN and not before["drawn"]):
