@@ -33,6 +33,35 @@ def test_one_leaves_and_another_joins(bench: Bench) -> None:
         expect_equal([frame["sequence"] for frame in far.take("DATA")], [2], "CC-ROSTER-058", f"slot {far.own_slot}")
 
 
+@positive("CC-RELAY-014", "CC-RELAY-025", "CC-RELAY-028", "CC-RELAY-031")
+@negative("CC-RELAY-014", "CC-RELAY-026", "CC-RELAY-028")
+def test_frames_of_one_packet(bench: Bench) -> None:
+    """Frames of two sessions, to all and to one, and a CLOSE come in one packet: each goes where it belongs."""
+    _, (ann, bob, carol) = call(bench, 3)
+    other = {"session": 2, "channel": 6}
+    ann.write(f.data(), f.data(**other))
+    settle(ann, bob, carol)
+    for far in (bob, carol):
+        far.take()
+    ann.write(
+        f.data(b"to all", sequence=2),
+        f.data(b"to all again", sequence=3),
+        f.data(b"of another", sequence=2, **other),
+        f.data(b"to Bob", sequence=4, private=True, to=(3, [1], False)),
+        f.data(b"the last", sequence=5),
+        f.close(5),
+        f.data(b"goes on", sequence=3, **other),
+    )
+    for far, sequences in ((bob, [2, 3, 4, 5]), (carol, [2, 3, 5])):
+        expect_equal([frame["value"] for frame in far.new("CLOSE")], [5], "CC-RELAY-031", "CLOSE of session 1")
+        came = far.take("DATA")
+        for session, wanted in ((1, sequences), (2, [2, 3])):
+            got = [frame["sequence"] for frame in came if frame["session"] == session]
+            expect_equal(got, wanted, "CC-RELAY-028", f"messages of session {session} for slot {far.own_slot}")
+    for far in (ann, bob, carol):
+        far.goes_on("CC-RELAY-028")
+
+
 @positive("CC-LINK-084", "CC-DELIV-046")
 def test_abort_needs_no_credit_of_the_relay(bench: Bench) -> None:
     """A relay takes ABORT where not a byte of the owner's window is left."""
