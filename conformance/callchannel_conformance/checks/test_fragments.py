@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from callchannel_conformance import frames as f
+from callchannel_conformance.bench.far import Far
 from callchannel_conformance.bench.links import group
 from callchannel_conformance.bench.machine import Bench
 from callchannel_conformance.checks.helpers import (
@@ -211,6 +212,47 @@ def test_stream_read(bench: Bench) -> None:
     chunk = far.machine.do("read_chunk", receiver=receiver)["chunk"]
     expect(chunk is not None and chunk["last"], "CC-FRAG-027", "the end is told", actual=chunk)
     far.one("CC-DELIV-044", "RECEIPT", value=1)
+
+
+@positive("CC-FRAG-027", "CC-FRAG-045", "CC-DELIV-044")
+@negative("CC-FRAG-027", "CC-FRAG-045")
+def test_messages_behind_streams(bench: Bench) -> None:
+    """Streams whose last fragment has bytes: their end is told once, and the messages behind them are read in order."""
+    bench.client.needs(feature="streams")
+    far = group(bench)
+    receiver = received(far, f.data(b"a", fragment=(0, 0, False), confirm=True), "CC-SESS-027")
+    far.write(
+        f.data(b"b", fragment=(1, 0, True), confirm=True),
+        f.data(b"between", sequence=2, confirm=True),
+        f.data(b"c", sequence=3, fragment=(0, 0, False), confirm=True),
+    )
+    _reads(far, receiver, 1)
+    expect_equal(_chunks(far, receiver), (b"ab", True), "CC-FRAG-027", "its bytes, then its end")
+    _reads(far, receiver, 2)
+    _reads(far, receiver, 3)
+    expect_equal(_chunks(far, receiver), (b"c", False), "CC-FRAG-026", "what has come of it")
+    far.write(f.data(b"d", sequence=3, fragment=(1, 0, True), confirm=True), f.data(b"end", sequence=4))
+    expect_equal(_chunks(far, receiver), (b"d", True), "CC-FRAG-027", "its bytes, then its end")
+    values = [frame["value"] for frame in far.take("RECEIPT")]
+    expect_equal(values[-1:], [3], "CC-DELIV-044", "a stream has been read when its end is")
+    _reads(far, receiver, 4)
+    expect_equal(read(far.machine, receiver), None, "CC-FRAG-027", "nothing else is there")
+
+
+def _reads(far: Far, receiver: int, sequence: int) -> None:
+    """The next message that is read is this one."""
+    message = read(far.machine, receiver)
+    expect_equal(message and message["sequence"], sequence, "CC-FRAG-045", "the next message")
+
+
+def _chunks(far: Far, receiver: int) -> tuple[bytes, bool]:
+    """What is there of a stream, and whether its end was told."""
+    got = b""
+    while (chunk := far.machine.do("read_chunk", receiver=receiver)["chunk"]) is not None:
+        got += bytes.fromhex(chunk["data"])
+        if chunk["last"]:
+            return got, True
+    return got, False
 
 
 @negative("CC-FRAG-028", "CC-ERR-023", "CC-SESS-037")

@@ -86,6 +86,28 @@ def test_welcome_features(bench: Bench) -> None:
     )
 
 
+@positive("CC-ROSTER-036", "CC-ROSTER-022")
+@negative("CC-ROSTER-036")
+def test_change_during_a_long_series(bench: Bench) -> None:
+    """What changes while a series of two frames is being written follows it."""
+    relay = bench.relay()
+    ann, bob = member(relay, "ann"), member(relay, "bob")
+    bench.advance(60)
+    settle(ann, bob)
+    ann.take()
+    ann.hold()
+    for number in range(70):
+        member(relay, f"{number:03}" + "x" * 250)
+    part = ann.pull()
+    expect(part and part[-1]["type"] == "ROSTER" and part[-1]["more"], "CC-ROSTER-022", "70 JOINs need two frames")
+    bob.write(f.bye("LEFT"))
+    ann.hold(held=False)
+    bench.advance(60)
+    entries = [entry for frame in ann.take("ROSTER") for entry in frame["entries"]]
+    told = [(entry["op"], entry["slot"]) for entry in entries if entry["slot"] == 1]
+    expect_equal(told, [("LEAVE", 1)], "CC-ROSTER-036", "bob has left")
+
+
 @positive("CC-ROSTER-022", "CC-ROSTER-023", "CC-ROSTER-024")
 @negative("CC-ROSTER-022")
 def test_long_snapshot(bench: Bench) -> None:
