@@ -38,19 +38,18 @@ def test_one_leaves_and_another_joins(bench: Bench) -> None:
 def test_frames_of_one_packet(bench: Bench) -> None:
     """Frames of two sessions, to all and to one, and a CLOSE come in one packet: each goes where it belongs."""
     _, (ann, bob, carol) = call(bench, 3)
-    other = {"session": 2, "channel": 6}
-    ann.write(f.data(), f.data(**other))
+    ann.write(f.data(), f.data(session=2, channel=6))
     settle(ann, bob, carol)
     for far in (bob, carol):
         far.take()
     ann.write(
         f.data(b"to all", sequence=2),
         f.data(b"to all again", sequence=3),
-        f.data(b"of another", sequence=2, **other),
+        f.data(b"of another", sequence=2, session=2, channel=6),
         f.data(b"to Bob", sequence=4, private=True, to=(3, [1], False)),
         f.data(b"the last", sequence=5),
         f.close(5),
-        f.data(b"goes on", sequence=3, **other),
+        f.data(b"goes on", sequence=3, session=2, channel=6),
     )
     for far, sequences in ((bob, [2, 3, 4, 5]), (carol, [2, 3, 5])):
         expect_equal([frame["value"] for frame in far.new("CLOSE")], [5], "CC-RELAY-031", "CLOSE of session 1")
