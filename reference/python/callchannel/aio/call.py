@@ -83,7 +83,6 @@ _SenderEvent = (
     | SenderEnded
     | CustodyLost
 )
-_ReceiverEvent = ReceiverReadable | ReceiverClosed
 
 
 class Call:
@@ -425,22 +424,29 @@ class Call:
     # --- from the core --------------------------------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, _SenderEvent):
+        if isinstance(event, ReceiverReadable):  # the most frequent one
+            receiver = self._receivers.get(event.receiver)
+            if receiver is not None:
+                receiver._readable()
+        elif isinstance(event, _SenderEvent):
             sender = self._senders.get(event.sender)
             if sender is not None:
                 if isinstance(event, SenderEnded):
                     del self._senders[event.sender]
                 sender._handle(event)
         elif isinstance(event, ReceiverCreated):
-            receiver = DataChannelReceiver(
+            made = DataChannelReceiver(
                 self._endpoint, self._driver, event, registry=self._receivers, pumps=self._pumps, report=self._report
             )
-            self._receivers[event.receiver] = receiver
+            self._receivers[event.receiver] = made
             for stream in tuple(self._receiver_streams):
-                stream._put(receiver)
-            self._notifier.call_back(receiver)
-        elif isinstance(event, _ReceiverEvent):
-            self._receiver_event(event)
+                stream._put(made)
+            self._notifier.call_back(made)
+        elif isinstance(event, ReceiverClosed):
+            receiver = self._receivers.get(event.receiver)
+            if receiver is not None:
+                receiver._link_ended(self._left)
+                receiver._closed(event.code)
         elif isinstance(event, Joined):
             self._has_joined = True
             self._link_works()
@@ -454,15 +460,6 @@ class Call:
             if isinstance(event, Resumed):
                 self._link_works()
             self._notifier.notify(event)
-
-    def _receiver_event(self, event: _ReceiverEvent) -> None:
-        receiver = self._receivers.get(event.receiver)
-        if receiver is not None:
-            if isinstance(event, ReceiverClosed):
-                receiver._link_ended(self._left)
-                receiver._closed(event.code)
-            else:
-                receiver._readable()
 
     def _link_works(self) -> None:
         if self._connector is not None:

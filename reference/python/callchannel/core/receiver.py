@@ -120,6 +120,7 @@ class ReceiverSession:
         "_plain",
         "_plain_bytes",
         "_plain_extra",
+        "_readable",
         "_reader_cut",
         "_unread",
         "active_at",
@@ -150,6 +151,7 @@ class ReceiverSession:
         self.high = bool(first is not None and first.flags & 0x02)
         self.receiver: int | None = None
         """The number of the receiver object, while there is one."""
+        self._readable: ReceiverReadable | None = None  # the event, which is the same each time
         self._unread: deque[Unread] = deque()
         self._plain: deque[Message] = deque()
         """Messages that came the short way, behind `_unread`."""
@@ -178,6 +180,7 @@ class ReceiverSession:
 
     def lighten(self) -> None:
         """The session is DEAD, and there can be many of those: keep no more than tells that it is over."""
+        self._readable = None
         self._unread = _NOTHING
         self._plain = _NO_MESSAGES
 
@@ -263,7 +266,10 @@ class ReceiverSession:
 
     def _tell_readable(self) -> None:
         if self.receiver is not None:
-            self._host.emit(ReceiverReadable(receiver=self.receiver))
+            event = self._readable
+            if event is None or event.receiver != self.receiver:
+                event = self._readable = ReceiverReadable(receiver=self.receiver)
+            self._host.emit(event)
 
     def _close_receiver(self, code: int) -> None:
         """The receiver object closes, and the application is told."""
