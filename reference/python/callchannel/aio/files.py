@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import mimetypes
 import os
 import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from callchannel.aio.arguments import Deadline
 from callchannel.aio.names import numbered, safe_name
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int | None], object]
 """`progress(bytes_done, total)`; the total of what comes from a peer may be unknown (None)."""
+
+ResultT = TypeVar("ResultT")
 
 READ: Final = 262_144
 """Bytes read at a time, in a thread."""
@@ -46,18 +49,14 @@ async def send_file(
 ) -> Report:
     """See `DataChannelSender.send_file`."""
     kind = content_type or mimetypes.guess_type(os.fspath(path))[0] or "application/octet-stream"
-    file = await asyncio.to_thread(open, path, "rb", 0)
+    file, total = await _in_thread(_open, path, undo=lambda made: made[0].close())
     try:
-        status = await asyncio.to_thread(os.fstat, file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidArgument(f"{os.fspath(path)!r} is no file; write what it gives to `open_stream`")
-        total = status.st_size
         stream = sender.open_stream(
             name=name or safe_name(Path(path).name), content_type=f"{kind};size={total}", **target
         )
         await stream._enter(deadline)
         try:
-            while piece := await asyncio.to_thread(file.read, READ):
+            while piece := await _in_thread(file.read, READ):
                 if stream.bytes_written + len(piece) > total:
                     break
                 if deadline.left == 0:
@@ -89,22 +88,71 @@ async def save(
     total = message.size
     if limit is not None and total is not None and total > limit:
         raise MessageTooLarge(total, limit)
-    number, temporary = await asyncio.to_thread(tempfile.mkstemp, prefix=".", suffix=".part", dir=directory)
+    file, temporary = await _in_thread(_make_temporary, directory, undo=_drop_temporary)
     try:
         done = 0
-        with open(number, "wb", 0) as file:
+        with file:
             async for chunk in receiver.chunks(message):
                 done += len(chunk)
                 if limit is not None and done > limit:
                     raise MessageTooLarge(done, limit)
-                await asyncio.to_thread(_write_all, file, chunk)
+                await _in_thread(_write_all, file, chunk)
                 if progress is not None:
                     progress(done, total)
         if total is not None and done != total:
             raise OSError(f"{done} bytes arrived of a file that has {total}")
-        return await asyncio.to_thread(_publish, temporary, Path(directory), safe_name(message.name))
+        return await _in_thread(_publish, temporary, Path(directory), safe_name(message.name), undo=os.unlink)
     finally:
-        await asyncio.to_thread(_remove, temporary)
+        await _in_thread(_remove, temporary)
+
+
+async def _in_thread(
+    call: Callable[..., ResultT], *arguments: Any, undo: Callable[[ResultT], object] | None = None
+) -> ResultT:
+    """What `call(*arguments)`, which runs in a thread, returns or raises.
+
+    A task that is cancelled meanwhile waits for the end of the call: so nothing is used behind its closing, and nothing
+    is done that nobody knows of. What the call has made is taken back by `undo`.
+    """
+    job = asyncio.get_running_loop().run_in_executor(None, call, *arguments)
+    cancelled: asyncio.CancelledError | None = None
+    while not job.done():
+        try:
+            await asyncio.wait((job,))
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is None:
+        return job.result()
+    if job.exception() is None and undo is not None:
+        undo(job.result())
+    raise cancelled
+
+
+def _open(path: str | os.PathLike[str]) -> tuple[io.FileIO, int]:
+    """A file, and its size."""
+    _check_file(path, os.stat(path))  # before it is opened: a pipe would wait for its other end
+    with contextlib.ExitStack() as on_failure:
+        file = on_failure.enter_context(open(path, "rb", 0))
+        status = os.fstat(file.fileno())
+        _check_file(path, status)
+        on_failure.pop_all()
+    return file, status.st_size
+
+
+def _check_file(path: str | os.PathLike[str], status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise InvalidArgument(f"{os.fspath(path)!r} is no file; write what it gives to `open_stream`")
+
+
+def _make_temporary(directory: str | os.PathLike[str]) -> tuple[io.FileIO, str]:
+    number, path = tempfile.mkstemp(prefix=".", suffix=".part", dir=directory)
+    return open(number, "wb", 0), path
+
+
+def _drop_temporary(made: tuple[io.FileIO, str]) -> None:
+    file, path = made
+    file.close()
+    _remove(path)
 
 
 def _write_all(file: Any, data: bytes) -> None:

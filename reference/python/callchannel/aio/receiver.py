@@ -240,8 +240,8 @@ class DataChannelReceiver:
 
         The file has the message's name, made harmless; it never lies outside of `directory` and never replaces
         anything: where the name is taken, a number is added. It appears when it is complete, readable for its owner.
-        `limit` is the most bytes that it may have. Raises `MessageTooLarge`, `OSError`, and as `read_chunk` does; then
-        no file is left.
+        `limit` is the most bytes that it may have. Raises `MessageTooLarge`, `OSError`, and as `read_chunk` does; then,
+        and when the task is cancelled, no file is left.
         """
         return await save(self, message, directory, progress=progress, limit=limit)
 

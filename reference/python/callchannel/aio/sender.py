@@ -267,8 +267,8 @@ class DataChannelSender:
 
         `progress(bytes_sent, total)` is called as bytes are handed to the link, at last with both equal. `name` and
         `content_type` are the file's own by default; `time` is as in `send`. `timeout`, in seconds, is for the whole;
-        the sender's default timeout does not apply, and a read from the file that has begun is waited for. Raises what
-        `send` raises, `OSError`, and `InvalidArgument` for a Lossy sender.
+        the sender's default timeout does not apply. It and cancelling wait for a read from the file that
+        has begun. Raises what `send` raises, `OSError`, and `InvalidArgument` for a Lossy sender.
 
             await sender.send_file("holiday.mp4", progress=lambda sent, total: print(sent / total))
         """

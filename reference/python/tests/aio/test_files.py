@@ -3,6 +3,8 @@ import asyncio
 import errno
 import io
 import os
+import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,94 @@ async def test_a_stream_of_another_length_than_announced_is_no_file(pair: Any, t
         with pytest.raises(OSError, match="4 bytes arrived of a file that has 5"):
             await receiver.save(message, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+class Gate:
+    """A function that a thread calls, and that goes on when it may."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._reached, self._may_go_on = threading.Event(), threading.Event()
+        self.error: Exception | None = None
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self._reached.set()
+        assert self._may_go_on.wait(10)
+        try:
+            return self._call(*arguments, **options)
+        except Exception as exc:
+            self.error = exc
+            raise
+
+    async def cancel(self, task: Any) -> None:
+        """Cancel a task while its thread is in the function."""
+        await asyncio.to_thread(self._reached.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+        self._may_go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+def watch_files(monkeypatch: pytest.MonkeyPatch, read: Any = io.FileIO.read) -> list[io.FileIO]:
+    """The files that the module opens from now on, which are read by `read`."""
+    opened: list[io.FileIO] = []
+
+    class Watched(io.FileIO):
+        def read(self, size: int | None = -1) -> Any:
+            return read(self, size)
+
+    def watched(path: Any, mode: str, *_: Any) -> io.FileIO:
+        opened.append(Watched(path, mode))
+        return opened[-1]
+
+    monkeypatch.setattr(files, "open", watched, raising=False)
+    return opened
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(tempfile, "mkstemp"), (files, "_write_all"), (os, "link"), (os, "unlink")]
+)
+async def test_a_cancelled_save_leaves_nothing(
+    pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
+) -> None:
+    opened = watch_files(monkeypatch)
+    async with pair() as it:
+        await it.ann.create_sender().send(b"x", name="a.txt")
+        receiver, message = await received(it.bob)
+        gate = Gate(getattr(module, name))
+        monkeypatch.setattr(module, name, gate)
+        await gate.cancel(asyncio.create_task(receiver.save(message, tmp_path)))
+    assert gate.error is None
+    assert [file.closed for file in opened] == [True]
+    assert [path.name for path in tmp_path.iterdir()] == (["a.txt"] if name == "unlink" else [])
+
+
+@pytest.mark.parametrize("within", ["open", "read"])
+async def test_a_cancelled_sending_of_a_file_leaves_it_closed(
+    pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, within: str
+) -> None:
+    (tmp_path / "a.txt").write_text("there")
+    gate = Gate(os.fstat if within == "open" else io.FileIO.read)
+    if within == "open":
+        opened = watch_files(monkeypatch)
+        monkeypatch.setattr(os, "fstat", gate)
+    else:
+        opened = watch_files(monkeypatch, gate)
+    async with pair() as it:
+        sender = it.ann.create_sender()
+        await gate.cancel(asyncio.create_task(sender.send_file(tmp_path / "a.txt")))
+        assert gate.error is None
+        assert [file.closed for file in opened] == [True]
+        await sender.send(b"the sender goes on")
+
+
+async def test_a_pipe_that_nobody_writes_to_is_no_file(pair: Any, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    async with pair() as it:
+        with pytest.raises(InvalidArgument, match="open_stream"):
+            await it.ann.create_sender().send_file(tmp_path / "pipe")
 
 
 async def test_an_aborted_file_leaves_nothing(pair: Any, tmp_path: Path) -> None:
