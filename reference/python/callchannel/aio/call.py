@@ -108,11 +108,13 @@ class Call:
         self._receivers: dict[int, DataChannelReceiver] = {}
         self._receiver_streams: weakref.WeakSet[ReceiverStream] = weakref.WeakSet()
         self._pumps: set[asyncio.Task[None]] = set()
+        """What calls callbacks for messages, until it is no longer in here."""
         self._notifier: Notifier[CallEvent] = Notifier(self._report)
         self._joined: asyncio.Future[None] = self._loop.create_future()
         self._over: asyncio.Future[LinkEnded] = self._loop.create_future()
         self._leaving: asyncio.Task[None] | None = None
         self._left = False
+        self._stopping_callbacks = False
         self._has_joined = False
         self._stranded: tuple[int, str] | None = None
         """Why there will be no other transport: code and text."""
@@ -340,9 +342,15 @@ class Call:
         """Leave the call: close all senders, send what is queued, say so, close the transport.
 
         Takes at most `limits.leave_time` and the time that a transport needs for closing. What is not sent by then
-        fails with `LinkLost`. Unread messages stay readable, but callbacks for messages end. Again: waits for the
+        fails with `LinkLost`. Unread messages stay readable, but callbacks for messages end: those that are
+        running are cancelled, but for one that itself awaits `leave`, which is called no more. Again: waits for the
         same end. Cancelling it cancels the waiting alone. Never raises for what happened to the call.
         """
+        task = asyncio.current_task()
+        if task in self._pumps:
+            if self._stopping_callbacks:
+                return  # nothing else is left to be waited for
+            self._pumps.discard(task)
         if self._leaving is None:
             self._left = True
             self._leaving = self._loop.create_task(self._leave())
@@ -357,6 +365,7 @@ class Call:
         finally:
             await self._stop_connecting()
             await self._driver.close()
+            self._stopping_callbacks = True
             for pump in self._pumps:
                 pump.cancel()
             if self._pumps:

@@ -306,6 +306,8 @@ class DataChannelReceiver:
                         await result
                 except Exception as exc:
                     self._report("a message callback raised", exc)
+                if self._pump not in self._pumps:
+                    return  # the callback has left the call
         except ReceiverClosed:
             pass  # told by `on_close`
 

@@ -164,6 +164,37 @@ async def test_leaving_ends_a_callback_that_would_never_return(pair: Any) -> Non
         assert ended == [True]
 
 
+async def test_a_callback_may_leave_the_call_and_goes_on(pair: Any, reports: list[dict[str, Any]]) -> None:
+    async with pair() as it:
+        sender = it.ann.create_sender()
+        await asyncio.gather(*(sender.send(bytes([number])) for number in range(3)))
+        other = it.ann.create_sender()
+        await other.send(b"x")
+        done: list[object] = []
+
+        async def leave(message: Message) -> None:
+            await it.bob.leave()
+            await asyncio.sleep(1)
+            done.append(message.data)
+
+        async def forever(_: Message) -> None:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                await it.bob.leave()
+                done.append("cancelled")
+
+        receivers = it.bob.receivers()
+        (await anext(receivers)).on_message(leave)
+        (await anext(receivers)).on_message(forever)
+        await asyncio.sleep(0)
+        await it.bob.leave()
+        assert it.bob.ended is not None and done == ["cancelled"]
+        await asyncio.sleep(10)
+        assert done == ["cancelled", b"\x00"]
+    assert reports == []
+
+
 async def test_what_was_received_stays_readable_after_leaving(pair: Any) -> None:
     async with pair() as it:
         await it.ann.create_sender().send(b"x")
