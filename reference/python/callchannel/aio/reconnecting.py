@@ -11,6 +11,7 @@ from typing import Final
 
 from callchannel.aio.driver import Driver
 from callchannel.aio.transport import Transport
+from callchannel.core.errors import LinkLost
 
 Connect = Callable[[], Awaitable[Transport]]
 """Makes a transport. What it returns need not be up yet."""
@@ -36,7 +37,7 @@ class Connector:
     An exception of `connect` may say what to make of it, as `SignallingError` does: `retryable` False means that the
     same request is refused again, and `retry_after` is seconds that have to pass before the next (CC-SIG-068,
     CC-SIG-070). Where it also says `needs_token`, there is one more attempt, for which there may be another token.
-    Exceptions that say nothing are retried.
+    Exceptions that say nothing are retried, and so is a `CancelledError` that comes from within `connect`.
 
     The initiator of a link makes a transport when there is none. The acceptor never knows when its peer makes one, so
     `accepting` asks `connect` for the next as soon as the last has come up: it returns when the peer has made one.
@@ -83,7 +84,7 @@ class Connector:
         """
         while True:
             try:
-                transport = await self._connect()
+                transport = await self._make_transport()
             except Exception as exc:
                 if not self._worked:
                     raise
@@ -103,6 +104,16 @@ class Connector:
             await self._until_live(most)
             if not self._accepting:
                 await self._pause()
+
+    async def _make_transport(self) -> Transport:
+        try:
+            return await self._connect()
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Something within it was cancelled: nobody wants to end the connecting, so it is a failure like others.
+            raise LinkLost("`connect` was cancelled from within") from exc
 
     async def _comes_up(self, number: int, transport: Transport) -> bool:
         try:

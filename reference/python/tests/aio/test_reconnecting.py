@@ -8,7 +8,7 @@ import pytest
 
 from callchannel.aio.memory import MemoryTransport, memory_pair
 from callchannel.aio.reconnecting import FIRST_PAUSE, LONGEST_PAUSE, SPARE, UP_TIME, Connector
-from callchannel.core.errors import ErrorCode
+from callchannel.core.errors import ErrorCode, LinkLost
 from callchannel.signalling.problems import Repeat, SignallingError
 
 
@@ -18,7 +18,7 @@ class Transports:
     def __init__(self, *, accepting: bool = False) -> None:
         self.made: list[MemoryTransport] = []
         self.times: list[float] = []
-        self.failing: Exception | None = None
+        self.failing: BaseException | None = None
         self.up: set[int] = set()
         self.coming_up = True
         self.detached: list[int] = []
@@ -76,6 +76,34 @@ async def test_the_first_failure_is_the_applications() -> None:
     it.failing = OSError("no such relay")
     with pytest.raises(OSError, match="no such relay"):
         await it.task
+
+
+async def test_a_connect_that_is_cancelled_from_within_has_failed() -> None:
+    it = Transports()
+    it.failing = asyncio.CancelledError()
+    with pytest.raises(LinkLost, match="cancelled from within"):
+        await it.task
+    it = Transports()
+    await asyncio.sleep(0.1)
+    it.connector.worked()
+    it.failing = asyncio.CancelledError()
+    it.change(1, False)
+    await asyncio.sleep(1)
+    assert len(it.made) == 1
+    it.failing = None
+    await asyncio.sleep(10)
+    assert len(it.made) == 2
+    await it.end()
+    assert it.task.cancelled()
+
+
+async def test_cancelling_the_connector_cancels_its_connect() -> None:
+    it = Transports()
+    connecting = asyncio.get_running_loop().create_future()
+    it.connector._connect = lambda: connecting
+    await asyncio.sleep(0)
+    await it.end()
+    assert it.task.cancelled() and connecting.cancelled()
 
 
 async def test_pauses_grow_with_failures_and_begin_anew_when_it_worked() -> None:
