@@ -18,7 +18,7 @@ install: $(STAMP)  ## Build the environment in .venv
 demo: $(STAMP)  ## A real group call of several processes on this machine
 	$(BIN)/callchannel demo
 
-test: $(STAMP)  ## Run all tests
+test: $(STAMP)  ## Run the tests in Python; those that need Node or Chromium are skipped without it
 	$(BIN)/python -m pytest -q
 
 javascript:  ## Check the types of the JavaScript implementation and run its tests; needs Node 20 or newer

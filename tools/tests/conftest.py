@@ -34,6 +34,18 @@ def cc(area: str, number: int) -> str:
 
 
 @pytest.fixture(scope="session")
+def node() -> str:
+    """The path of Node. Without it the tests that need it are skipped; in CI they fail."""
+    program = shutil.which("node")
+    if program is None:
+        say = "there is no Node on this machine: install Node 20 or newer"
+        if os.environ.get("CI") == "true":
+            pytest.fail(say)
+        pytest.skip(say)
+    return program
+
+
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built as `make site` does."""
     folder = tmp_path_factory.mktemp("site")

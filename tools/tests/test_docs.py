@@ -166,20 +166,20 @@ def test_the_chat_of_the_tutorial(relay: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block", of("js"), ids=lambda block: block.place)
-def test_javascript(block: DocBlock, tmp_path: Path) -> None:
+def test_javascript(block: DocBlock, node: str, tmp_path: Path) -> None:
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules" / "callchannel").symlink_to(ROOT / "reference" / "javascript")
     (tmp_path / "program.mjs").write_text(block.text, "utf-8")
-    done = run("node", "program.mjs", folder=tmp_path)
+    done = run(node, "program.mjs", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     if expected := what_it_prints(block, BLOCKS):
         assert done.stdout == expected.text
 
 
-def test_the_page_of_the_tutorial_is_a_module_with_imports_that_exist(tmp_path: Path) -> None:
+def test_the_page_of_the_tutorial_is_a_module_with_imports_that_exist(node: str, tmp_path: Path) -> None:
     (block,) = [block for block in BLOCKS if (block.page, block.title) == ("tutorial.md", "chat.js")]
     (tmp_path / "chat.mjs").write_text(block.text, "utf-8")
-    assert run("node", "--check", "chat.mjs", folder=tmp_path).stderr == ""
+    assert run(node, "--check", "chat.mjs", folder=tmp_path).stderr == ""
     imported = re.findall(r'import \{ ([^}]+) \} from "\./callchannel/(\w+\.js)"', block.text)
     assert imported
     for names, file in imported:

@@ -167,7 +167,7 @@ def test_files_to_download_are_those_of_the_project(site: Path) -> None:
         assert archive.read(f"{top}/spec/vectors/data.json") == (ROOT / "spec" / "vectors" / "data.json").read_bytes()
 
 
-def test_the_decoder_explains_a_packet(site: Path) -> None:
+def test_the_decoder_explains_a_packet(node: str, site: Path) -> None:
     """In Node, with as much of a page as the script asks for."""
     script = """
     const made = (name) => ({ name, children: [], listeners: {}, textContent: "", value: "", setAttribute() {},
@@ -184,7 +184,7 @@ def test_the_decoder_explains_a_packet(site: Path) -> None:
 
     def shown(hexadecimal: str, lane: str = "reliable") -> str:
         module = (site / "assets" / "decoder.js").as_uri()
-        command = ["node", "--input-type=module", "-e", script, f"#hex={hexadecimal}&lane={lane}", module]
+        command = [node, "--input-type=module", "-e", script, f"#hex={hexadecimal}&lane={lane}", module]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
     assert "1 good frame. Frame 1: DATA, 18 bytes" in shown("010100120007000200000005000000016869")
