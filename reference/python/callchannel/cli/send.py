@@ -72,6 +72,11 @@ async def _send(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    if arguments.text is not None:
+        try:
+            arguments.text.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgument("TEXT is not UTF-8; such bytes can be given on standard input") from None
     if arguments.file is not None:
         if arguments.text is not None:
             raise InvalidArgument("give a text or a file, not both")

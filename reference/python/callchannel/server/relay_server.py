@@ -252,12 +252,13 @@ async def _serve(config: ServerConfig) -> None:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
-    for number in signals:  # before anybody is told that the relay is there
-        loop.add_signal_handler(number, told.set)
-    try:
+    with contextlib.ExitStack() as handlers:
+        for number in signals:  # before anybody is told that the relay is there
+            loop.add_signal_handler(number, told.set)
+            handlers.callback(loop.remove_signal_handler, number)
         await server.start()
-        await told.wait()
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
-        await server.stop()
+        try:
+            await told.wait()
+        finally:
+            handlers.close()  # from here on a signal ends it at once
+            await server.stop()

@@ -140,6 +140,8 @@ def test_tokens(start: Any, cli: Any, wait_listening: Callable[[Any], str], hear
         (("--file", "/nonexistent/file"), 2, "is no file"),
         (("--lossy", "--file", __file__), 2, "a file is sent Reliable"),
         (("hello", "--to", "a", "--exclude", "b"), 2, "not both"),
+        (("a\udcff",), 2, "TEXT is not UTF-8"),
+        (("a\udcff", "--content-type", "text/plain"), 2, "TEXT is not UTF-8"),
         (("hello", "--channel", "70000"), 2, "channel"),
         (("hello", "--lossy", "--confirm", "delivered"), 2, "Lossy"),
         (("hello", "--token-file", "/nonexistent/token"), 2, "give one of"),

@@ -2,6 +2,7 @@
 """`callchannel relay`: what its arguments say to the server."""
 
 import signal
+import socket
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,14 @@ def test_settings_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for name in ("http.port = 8080", "CALLCHANNEL_HTTP_PORT", "limits.resume_window = 30000", "server.calls"):
         assert name in text
+
+
+def test_a_relay_that_can_not_listen_says_that_alone(cli: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        done = cli("relay", "--open", "--port", str(other.getsockname()[1]))
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "can't be listened on" in line
 
 
 def test_it_serves_and_stops_gracefully(start: Any, wait_listening: Callable[[Any], str]) -> None:
