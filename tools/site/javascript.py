@@ -19,7 +19,7 @@ _EXPORT: Final = re.compile(r'^export \{([^}]+)\} from "\./([\w.]+)";', re.MULTI
 _COMMENT: Final = re.compile(r"^( *)/\*\*(.*?)\*/\n(?:\1/\*\* @type.*?\*/\n)?\1(\S[^\n]*)", re.MULTILINE | re.DOTALL)
 _ATTRIBUTE: Final = re.compile(r"^        /\*\*((?:(?!\*/).)*)\*/\n        this\.(\w+) =", re.MULTILINE | re.DOTALL)
 _TAG: Final = re.compile(r"^@(\w+)\s*", re.MULTILINE)
-_INTERNAL: Final = frozenset({"tell", "whenRoom"})
+_INTERNAL: Final = frozenset({"idle", "tell"})
 """Members that the classes have for each other."""
 _TOLD: Final = (("Report", "verdicts.js"),)
 """Classes that `index.js` does not export, whose objects an application is given, and their files."""

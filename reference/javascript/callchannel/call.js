@@ -63,6 +63,8 @@ export class Call extends EventTarget {
     #connecting = new AbortController();
     #attempt = 0;
     #reconnecting = false;
+    /** Whether the application leaves: the core is told when it has everything that was sent. */
+    #leaving = false;
     #changed = new Wakeup();
 
     /** @param {CallOptions} options raises INVALID_ARGUMENT */
@@ -183,8 +185,9 @@ export class Call extends EventTarget {
      * @returns {CallSender}
      */
     createSender(options = {}) {
+        if (this.#leaving) throw new CallError(Code.NOT_JOINED); // CC-LINK-062
         const { sender, channel } = this.#driver.run((endpoint, now) => endpoint.openSender(options, now));
-        const made = new CallSender(this.#driver, sender, channel, options.reliability !== "lossy");
+        const made = new CallSender(this.#driver, sender, channel, options);
         this.#senders.set(sender, made);
         return made;
     }
@@ -235,16 +238,56 @@ export class Call extends EventTarget {
     }
 
     /**
-     * Leaves: closes the senders, waits for what is on its way, says BYE. Resolves with the code that ended the link.
+     * Leaves: closes the senders, waits for what was sent, also where it waits for room, and says BYE. Resolves with the
+     * code that ended the link. From now on nothing can be sent; a second time changes nothing.
      *
      * A page that is unloaded has no time: on `pagehide`, leave with `{ wait: 0 }`, and what is not acknowledged is lost.
      *
      * @param {{ wait?: number }} [options] milliseconds to wait at most, `leave_time` by default
      */
     leave({ wait } = {}) {
+        if (this.#leaving) return this.ended; // L48
+        this.#leaving = true;
+        const most = Math.min(wait ?? Infinity, this.limits.leave_time);
+        const senders = this.state === "ACTIVE" && most > 0 ? [...this.#senders.values()] : [];
+        const waiting = senders.map((sender) => sender.idle()).filter((idle) => idle !== null);
+        if (waiting.length === 0) this.#leave(wait);
+        else void this.#leaveAfter(senders, waiting, most);
+        return this.ended;
+    }
+
+    /** @param {number} [wait] milliseconds */
+    #leave(wait) {
         this.#driver.run((endpoint, now) => endpoint.leave(now, wait));
         if (this.#endpoint.state === "CONNECTING") this.#stop(Code.NONE);
-        return this.ended;
+    }
+
+    /**
+     * Leaves when what waits for room was sent, at the latest when the time is over. A link that is suspended meanwhile
+     * may be resumed, as it may be later.
+     *
+     * @param {CallSender[]} senders
+     * @param {Promise<void>[]} waiting
+     * @param {number} most milliseconds
+     */
+    async #leaveAfter(senders, waiting, most) {
+        for (const sender of senders) void sender.close();
+        const end = this.#driver.now + most * 1000;
+        let late = false;
+        /** @type {ReturnType<typeof setTimeout> | undefined} */
+        let timer;
+        /** @type {Promise<void>} */
+        const over = new Promise((resolve) => {
+            timer = setTimeout(() => {
+                late = true;
+                resolve();
+            }, most);
+        });
+        await Promise.race([Promise.all(waiting), this.ended, over]);
+        const between = () => this.state === "SUSPENDED" || this.state === "RESUMING";
+        while (between() && !late) await Promise.race([this.#changed.wait(), over]);
+        clearTimeout(timer);
+        this.#leave(late ? 0 : Math.max(0, (end - this.#driver.now) / 1000));
     }
 
     // --- what the core tells -----------------------------------------------------------------------------------------

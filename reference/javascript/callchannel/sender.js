@@ -457,9 +457,7 @@ export class Sender {
      * @param {number} now
      */
     close(reason, now) {
-        if (reason !== Code.NONE && !(Number.isInteger(reason) && reason >= FROM_PRIVATE && reason <= 0xffff)) {
-            throw invalid("a sender is closed with 0 or a private code, F000 to FFFF");
-        }
+        checkReason(reason);
         if (this.#closed || this.silent) return;
         this.#closed = true;
         this.closeReason = reason;
@@ -533,5 +531,16 @@ export class Sender {
             bytes_waiting: this.#out.buffered,
             drops: this.#out.drops.counts(),
         };
+    }
+}
+
+/**
+ * Raises INVALID_ARGUMENT for a reason that no sender can be closed with.
+ *
+ * @param {number} reason
+ */
+export function checkReason(reason) {
+    if (reason !== Code.NONE && !(Number.isInteger(reason) && reason >= FROM_PRIVATE && reason <= 0xffff)) {
+        throw invalid("a sender is closed with 0 or a private code, F000 to FFFF");
     }
 }

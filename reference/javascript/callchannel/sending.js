@@ -6,8 +6,10 @@
  */
 import { CallError, Code, invalid } from "./errors.js";
 import { encodeText, viewOf } from "./bytes.js";
-import { Deferred, Wakeup } from "./wakeup.js";
 import { CallEvent } from "./callevent.js";
+import { Deferred } from "./wakeup.js";
+import { Outbox } from "./outbox.js";
+import { Turns } from "./turns.js";
 
 /** @typedef {import("./driver.js").Driver} Driver */
 
@@ -34,9 +36,7 @@ export class CallSender extends EventTarget {
     #driver;
     #id;
     #reliable;
-    /** Sends in the order in which they were called: each waits for the one before it to have its number. */
-    #turn = Promise.resolve();
-    #writable = new Wakeup();
+    #outbox;
     /** @type {Map<number, Deferred<Sent>>} */
     #sends = new Map();
     /** @type {Deferred<number>} */
@@ -46,13 +46,14 @@ export class CallSender extends EventTarget {
      * @param {Driver} driver
      * @param {number} id
      * @param {number} channel
-     * @param {boolean} reliable
+     * @param {import("./member.js").OpenOptions} options
      */
-    constructor(driver, id, channel, reliable) {
+    constructor(driver, id, channel, { reliability, recipients = "everyone" }) {
         super();
         this.#driver = driver;
         this.#id = id;
-        this.#reliable = reliable;
+        this.#outbox = new Outbox(driver, id, recipients);
+        this.#reliable = reliability !== "lossy";
         this.channel = channel;
     }
 
@@ -67,27 +68,17 @@ export class CallSender extends EventTarget {
     }
 
     /**
-     * Sends a message. Reliable: resolves when every recipient is confirmed, and raises a CallError with a report
-     * otherwise; waits for room where there is none. Lossy: resolves when the message is queued.
+     * Sends a message, with the recipients of this moment. Reliable: resolves when every recipient is confirmed, and
+     * raises a CallError with a report otherwise; waits for room where there is none. Lossy: resolves when the message
+     * is queued.
      *
      * @param {ArrayBuffer | ArrayBufferView} data copied, so that it may change afterwards
      * @param {MessageOptions} [options]
      * @returns {Promise<Sent>}
      */
     async send(data, options = {}) {
-        const bytes = copyOf(data);
-        const { signal, timeout, ...rest } = options;
-        if (signal?.aborted) throw new CallError(Code.CANCELLED);
-        const end = timeout === undefined ? Infinity : this.#driver.now + timeout * 1000;
-        const sequence = await this.#inTurn(
-            (endpoint, now) => {
-                const left = end === Infinity ? {} : { timeout: Math.max(1, end - now) };
-                return endpoint.send(this.#id, bytes, { ...rest, ...left }, now);
-            },
-            end,
-            signal,
-        );
-        return this.#outcome(sequence, signal);
+        const sequence = await this.#outbox.send(copyOf(data), options);
+        return this.#outcome(sequence, options.signal);
     }
 
     /**
@@ -117,11 +108,25 @@ export class CallSender extends EventTarget {
         const described = { ...name, ...type, ...options };
         const { contentType = "application/octet-stream" } = described;
         if (file.size <= SMALL_FILE) {
-            const sent = await this.send(await file.arrayBuffer(), described);
+            const fetch = async () => viewOf(await file.arrayBuffer());
+            const sent = await this.#outcome(await this.#outbox.sendFetched(fetch, described), options.signal);
             progress?.(file.size, file.size);
             return sent;
         }
-        const stream = await this.openStream({ ...described, contentType: `${contentType};size=${file.size}` });
+        const told = { ...described, contentType: `${contentType};size=${file.size}` };
+        const { sent } = await this.#outbox.owe(this.#pour(file, told, progress));
+        return sent;
+    }
+
+    /**
+     * Writes a file as a stream, to its end.
+     *
+     * @param {Blob} file
+     * @param {MessageOptions} options
+     * @param {((written: number, size: number) => void) | undefined} progress
+     */
+    async #pour(file, options, progress) {
+        const stream = await this.#stream(options, true);
         const reader = file.stream().getReader();
         let written = 0;
         try {
@@ -130,7 +135,7 @@ export class CallSender extends EventTarget {
                 written += next.value.length;
                 progress?.(written, file.size);
             }
-            return await stream.finish();
+            return { sent: stream.finish() };
         } catch (error) {
             stream.abort();
             throw error;
@@ -145,61 +150,19 @@ export class CallSender extends EventTarget {
      * @param {MessageOptions} [options]
      * @returns {Promise<OutgoingStream>}
      */
-    async openStream(options = {}) {
-        const { signal, timeout, ...rest } = options;
-        if (signal?.aborted) throw new CallError(Code.CANCELLED);
-        const end = timeout === undefined ? Infinity : this.#driver.now + timeout * 1000;
-        const sequence = await this.#inTurn(
-            (endpoint, now) => {
-                const left = end === Infinity ? {} : { timeout: Math.max(1, end - now) };
-                return endpoint.openStream(this.#id, { ...rest, ...left }, now);
-            },
-            end,
-            signal,
-        );
-        const outcome = this.#outcome(sequence, signal);
+    openStream(options = {}) {
+        return this.#stream(options, false);
+    }
+
+    /**
+     * @param {MessageOptions} options
+     * @param {boolean} ours whether it is finished from here
+     */
+    async #stream(options, ours) {
+        const sequence = await this.#outbox.openStream(options, ours);
+        const outcome = this.#outcome(sequence, options.signal);
         outcome.catch(() => {});
-        return new OutgoingStream(this, this.#driver, this.#id, sequence, outcome);
-    }
-
-    /**
-     * Runs a send when the ones before it have their numbers (CC-DELIV-064).
-     *
-     * @param {(endpoint: import("./endpoint.js").Endpoint, now: number) => number} send
-     * @param {number} end
-     * @param {AbortSignal | undefined} signal
-     * @returns {Promise<number>}
-     */
-    #inTurn(send, end, signal) {
-        const mine = this.#turn.then(() => this.whenRoom(send, end, signal));
-        this.#turn = mine.then(
-            () => {},
-            () => {},
-        );
-        return mine;
-    }
-
-    /**
-     * Repeats a call until it does not raise WOULD_BLOCK.
-     *
-     * @template T
-     * @param {(endpoint: import("./endpoint.js").Endpoint, now: number) => T} call
-     * @param {number} [end] when the caller's time runs out
-     * @param {AbortSignal} [signal]
-     * @returns {Promise<T>}
-     */
-    async whenRoom(call, end = Infinity, signal) {
-        for (;;) {
-            if (signal?.aborted) throw new CallError(Code.CANCELLED); // CC-DELIV-033
-            const { now } = this.#driver;
-            if (now >= end) throw new CallError(Code.DEADLINE);
-            try {
-                return this.#driver.run(call);
-            } catch (error) {
-                if (!(error instanceof CallError) || error.code !== Code.WOULD_BLOCK) throw error;
-            }
-            await until(this.#writable.wait(), end === Infinity ? undefined : (end - now) / 1000, signal);
-        }
+        return new OutgoingStream(this.#outbox, sequence, outcome);
     }
 
     /**
@@ -228,26 +191,32 @@ export class CallSender extends EventTarget {
 
     /** Takes a message back. @param {number} sequence */
     cancel(sequence) {
-        this.#driver.run((endpoint, now) => endpoint.cancel(this.#id, sequence, now));
+        this.#outbox.cancel(sequence);
     }
 
     /**
-     * Changes the recipients of the messages to come.
+     * Changes the recipients of the messages to come. Those that were sent keep theirs, also those that wait for room.
      *
      * @param {import("./outgoing.js").Recipients} recipients
      */
     setRecipients(recipients) {
-        this.#driver.run((endpoint) => endpoint.setRecipients(this.#id, recipients));
+        this.#outbox.setRecipients(recipients);
     }
 
     /**
-     * Closes the sender: what was sent is still delivered. Resolves when it has ended.
+     * Closes the sender: what was sent is still delivered, also what waits for room, and files. A stream that is not
+     * finished is given up. Resolves when it has ended.
      *
      * @param {number} [reason] 0, or a private code, F000 to FFFF
      */
     close(reason = Code.NONE) {
-        this.#driver.run((endpoint, now) => endpoint.closeSender(this.#id, now, reason));
+        this.#outbox.close(reason);
         return this.ended;
+    }
+
+    /** Resolves when everything that was sent is with the core; null: it is. */
+    idle() {
+        return this.#outbox.idle();
     }
 
     /**
@@ -259,6 +228,7 @@ export class CallSender extends EventTarget {
         switch (event.type) {
             case "MessageSettled": {
                 const { sequence, code, report } = event;
+                this.#outbox.settled(sequence);
                 const send = this.#pending(sequence);
                 if (code === Code.NONE) send.resolve({ sequence, report });
                 else send.reject(new CallError(code, undefined, report));
@@ -267,10 +237,10 @@ export class CallSender extends EventTarget {
                 break;
             }
             case "SenderWritable":
-                this.#writable.wake();
+                this.#outbox.wake();
                 break;
             case "SenderEnded":
-                this.#writable.wake();
+                this.#outbox.wake();
                 this.#ended.resolve(event.code);
                 this.dispatchEvent(new CallEvent("ended", event));
                 break;
@@ -306,23 +276,17 @@ function isShared(data) {
 
 /** A stream that is being sent. */
 export class OutgoingStream {
-    #sender;
-    #driver;
-    #id;
+    #outbox;
     #outcome;
-    #turn = Promise.resolve();
+    #turns = new Turns();
 
     /**
-     * @param {CallSender} sender
-     * @param {Driver} driver
-     * @param {number} id
+     * @param {Outbox} outbox
      * @param {number} sequence
      * @param {Promise<Sent>} outcome
      */
-    constructor(sender, driver, id, sequence, outcome) {
-        this.#sender = sender;
-        this.#driver = driver;
-        this.#id = id;
+    constructor(outbox, sequence, outcome) {
+        this.#outbox = outbox;
         this.#outcome = outcome;
         this.sequence = sequence;
     }
@@ -333,46 +297,17 @@ export class OutgoingStream {
      * @param {ArrayBuffer | ArrayBufferView} data copied
      */
     write(data) {
-        const bytes = copyOf(data);
-        const { sequence } = this;
-        const mine = this.#turn.then(() =>
-            this.#sender.whenRoom((endpoint, now) => endpoint.writeStream(this.#id, sequence, bytes, now)),
-        );
-        this.#turn = mine.catch(() => {});
-        return mine;
+        return this.#outbox.write(this.#turns, this.sequence, copyOf(data));
     }
 
-    /** Ends the stream; resolves as `send` does. */
+    /** Ends the stream, behind everything that was written; resolves as `send` does. */
     async finish() {
-        await this.#turn;
-        this.#driver.run((endpoint, now) => endpoint.finishStream(this.#id, this.sequence, now));
+        await this.#outbox.finish(this.#turns, this.sequence);
         return this.#outcome;
     }
 
     /** Gives the stream up: its readers are told ABORTED. */
     abort() {
-        this.#sender.cancel(this.sequence);
+        this.#outbox.cancel(this.sequence);
     }
-}
-
-/**
- * Waits until something happens, a time is over, or a signal is given.
- *
- * @param {Promise<void>} happens
- * @param {number | undefined} milliseconds
- * @param {AbortSignal | undefined} signal
- */
-async function until(happens, milliseconds, signal) {
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    let timer;
-    /** @type {() => void} */
-    let stop = () => {};
-    const limit = new Promise((resolve) => {
-        stop = () => resolve(undefined);
-        if (milliseconds !== undefined) timer = setTimeout(stop, Math.max(0, milliseconds));
-        signal?.addEventListener("abort", stop, { once: true });
-    });
-    await Promise.race([happens, limit]);
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", stop);
 }

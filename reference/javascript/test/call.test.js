@@ -5,34 +5,7 @@ import { test } from "node:test";
 import { Call } from "../callchannel/call.js";
 import { Code } from "../callchannel/errors.js";
 import { memoryPair } from "../callchannel/memory.js";
-
-/** @typedef {import("../callchannel/receiving.js").CallReceiver} CallReceiver */
-
-/** @param {any} [options] of both */
-async function pair(options = {}) {
-    const bob = new Call({ role: "acceptor", id: "bob", peer: "ann", ...options });
-    /** @type {import("../callchannel/memory.js").MemoryTransport[]} */
-    const transports = [];
-    const connect = async () => {
-        const [one, other] = memoryPair();
-        transports.push(one);
-        bob.accept(other);
-        return one;
-    };
-    const ann = await Call.join({ role: "initiator", id: "ann", connect, random: () => 0, ...options });
-    await bob.join();
-    const end = async () => {
-        await ann.leave();
-        await bob.ended;
-    };
-    return { ann, bob, transports, end };
-}
-
-/** @param {Call} call @returns {Promise<CallReceiver>} */
-async function receiver(call) {
-    const { value } = await call.receivers().next();
-    return /** @type {CallReceiver} */ (value);
-}
+import { pair, receiver } from "./support/pair.js";
 
 test("join, send, read, leave", async () => {
     const { ann, bob, end } = await pair();
