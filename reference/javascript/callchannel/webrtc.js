@@ -8,6 +8,7 @@
 import { CallError, Code } from "./errors.js";
 import { PACKET, SUBPROTOCOL } from "./frames.js";
 import { HIGH_WATER, LOW_WATER } from "./transport.js";
+import { Deferred } from "./wakeup.js";
 import { viewOf } from "./bytes.js";
 
 /** @typedef {import("./frames.js").Lane} Lane */
@@ -28,6 +29,7 @@ const inUse = new WeakSet();
 export class RtcTransport {
     #connection;
     #owned;
+    #gaveUp;
     /** @type {Record<Lane, RTCDataChannel | null>} */
     #channels = { reliable: null, lossy: null };
     #blocked = { reliable: false, lossy: false };
@@ -46,13 +48,15 @@ export class RtcTransport {
     /**
      * @param {RTCPeerConnection} connection
      * @param {boolean} owned whether the connection is closed with the transport
+     * @param {() => void} [gaveUp] called when it is lost
      */
-    constructor(connection, owned) {
+    constructor(connection, owned, gaveUp = () => {}) {
         if (inUse.has(connection))
             throw new CallError(Code.INVALID_ARGUMENT, "the connection carries a transport already");
         inUse.add(connection);
         this.#connection = connection;
         this.#owned = owned;
+        this.#gaveUp = gaveUp;
         this.#listen(connection, "connectionstatechange", () => {
             // A connection that is disconnected may recover: silence decides (CC-RTC-011).
             if (connection.connectionState === "failed" || connection.connectionState === "closed") this.#lost();
@@ -74,11 +78,6 @@ export class RtcTransport {
         this.#listening.push([target, type, act]);
     }
 
-    /** Whether the lane has a channel. @param {Lane} lane */
-    has(lane) {
-        return this.#channels[lane] !== null;
-    }
-
     /**
      * Takes a channel as a lane.
      *
@@ -97,6 +96,20 @@ export class RtcTransport {
         this.#listen(channel, "close", () => {
             if (lane === "reliable") this.#lost();
             else this.#listener?.lossy(false);
+        });
+    }
+
+    /**
+     * Takes the channels that the other side opens as lanes, as they come.
+     *
+     * @param {(lane: Lane, channel: RTCDataChannel) => void} found
+     */
+    find(found) {
+        this.#listen(this.#connection, "datachannel", ({ channel }) => {
+            const lane = laneOf(channel);
+            if (lane === null || this.#channels[lane] !== null) return;
+            this.use(lane, channel);
+            found(lane, channel);
         });
     }
 
@@ -176,7 +189,15 @@ export class RtcTransport {
         if (this.#down || this.#closing) return;
         this.#down = true;
         this.#release();
+        // The next transport is on another connection, or on other channels of this one (CC-RTC-014).
+        if (this.#owned) this.#connection.close();
+        else for (const channel of this.#both) channel.close();
+        this.#gaveUp();
         this.#listener?.down();
+    }
+
+    get #both() {
+        return [this.#channels.reliable, this.#channels.lossy].filter((channel) => channel !== null);
     }
 
     #release() {
@@ -191,11 +212,11 @@ export class RtcTransport {
      * @param {boolean} drain
      */
     async close(drain) {
-        if (this.#closing) return;
+        if (this.#closing || this.#down) return;
         this.#closing = true;
         this.#listener = null;
         this.#release();
-        const channels = [this.#channels.reliable, this.#channels.lossy].filter((channel) => channel !== null);
+        const channels = this.#both;
         if (drain) await Promise.all(channels.map((channel) => drained(channel)));
         for (const channel of channels) channel.close();
         if (!this.#owned) return;
@@ -209,54 +230,41 @@ export class RtcTransport {
  * first offer where you can: that saves a round of signalling.
  *
  * @param {RTCPeerConnection} connection
- * @param {{ lossy?: boolean, owned?: boolean, signal?: AbortSignal }} [options] owned: the connection is closed with it
+ * @param {{ lossy?: boolean, owned?: boolean, signal?: AbortSignal }} [options] owned: the connection
+ * is closed with the transport, also when that is lost
  * @returns {Promise<RtcTransport>} raises TIMEOUT when the connection fails first (CC-SIG-059)
  */
 export function openTransport(connection, { lossy = true, owned = false, signal } = {}) {
-    const transport = new RtcTransport(connection, owned);
+    const waiting = new Waiting();
+    const transport = new RtcTransport(connection, owned, () => waiting.fail(Code.TIMEOUT));
     const reliable = connection.createDataChannel("reliable", { protocol: SUBPROTOCOL });
     transport.use("reliable", reliable);
     if (lossy) {
         const options = { protocol: SUBPROTOCOL, ordered: false, maxRetransmits: 0 };
         transport.use("lossy", connection.createDataChannel("lossy", options));
     }
-    return up(transport, reliable, connection, signal);
+    waiting.begin(transport, signal);
+    waiting.opens(reliable);
+    return waiting.promise;
 }
 
 /**
  * Waits for the channels that the initiator opens on a connection, and gives the transport when it is up. Other
- * channels
- * are left alone. Call it before the connection is made.
+ * channels are left alone. Call it before the connection is made.
  *
  * @param {RTCPeerConnection} connection
- * @param {{ owned?: boolean, signal?: AbortSignal }} [options]
- * @returns {Promise<RtcTransport>}
+ * @param {{ owned?: boolean, signal?: AbortSignal }} [options] owned: the connection
+ * is closed with the transport, also when that is lost
+ * @returns {Promise<RtcTransport>} raises TIMEOUT when the connection fails first
  */
 export function awaitTransport(connection, { owned = false, signal } = {}) {
-    const transport = new RtcTransport(connection, owned);
-    const waiting = new AbortController();
-    return new Promise((resolve, reject) => {
-        /** @param {Event} event */
-        const found = (event) => {
-            const { channel } = /** @type {RTCDataChannelEvent} */ (event);
-            const lane = laneOf(channel);
-            if (lane === null || transport.has(lane)) return;
-            transport.use(lane, channel);
-            if (transport.has("reliable") && transport.has("lossy"))
-                connection.removeEventListener("datachannel", found);
-            if (lane !== "reliable") return;
-            waiting.abort();
-            up(transport, channel, connection, signal).then(resolve, reject);
-        };
-        connection.addEventListener("datachannel", found);
-        const stop = () => {
-            connection.removeEventListener("datachannel", found);
-            void transport.close(false);
-            reject(new CallError(Code.CANCELLED));
-        };
-        if (signal?.aborted) stop();
-        signal?.addEventListener("abort", stop, { once: true, signal: waiting.signal });
+    const waiting = new Waiting();
+    const transport = new RtcTransport(connection, owned, () => waiting.fail(Code.TIMEOUT));
+    transport.find((lane, channel) => {
+        if (lane === "reliable") waiting.opens(channel);
     });
+    waiting.begin(transport, signal);
+    return waiting.promise;
 }
 
 /**
@@ -273,44 +281,46 @@ export function laneOf({ label, protocol, ordered, maxRetransmits, maxPacketLife
     return label === "lossy" && !ordered && retransmits === 0 ? "lossy" : null;
 }
 
-/**
- * Waits until the reliable lane is open. What the signal and the connection say later is no business of it.
- *
- * @param {RtcTransport} transport
- * @param {RTCDataChannel} channel
- * @param {RTCPeerConnection} connection
- * @param {AbortSignal | undefined} signal
- * @returns {Promise<RtcTransport>}
- */
-function up(transport, channel, connection, signal) {
-    const waiting = new AbortController();
-    const until = { signal: waiting.signal };
-    return new Promise((resolve, reject) => {
+/** Waits until a reliable lane is open. What the signal and the connection say later is no business of it. */
+class Waiting {
+    /** @type {Deferred<RtcTransport>} */
+    #outcome = new Deferred();
+    #over = new AbortController();
+    /** @type {RtcTransport | null} */
+    #transport = null;
+
+    get promise() {
+        return this.#outcome.promise;
+    }
+
+    /**
+     * @param {RtcTransport} transport
+     * @param {AbortSignal | undefined} signal
+     */
+    begin(transport, signal) {
+        this.#transport = transport;
+        if (signal?.aborted) this.fail(Code.CANCELLED);
+        signal?.addEventListener("abort", () => this.fail(Code.CANCELLED), { signal: this.#over.signal });
+    }
+
+    /** @param {RTCDataChannel} channel of the reliable lane */
+    opens(channel) {
+        const transport = /** @type {RtcTransport} */ (this.#transport);
         const done = () => {
-            waiting.abort();
-            resolve(transport);
+            this.#over.abort();
+            this.#outcome.resolve(transport);
         };
-        /** @param {number} code */
-        const fail = (code) => {
-            waiting.abort();
-            void transport.close(false);
-            reject(new CallError(code));
-        };
-        if (signal?.aborted) return fail(Code.CANCELLED);
-        if (channel.readyState === "open") return done();
-        channel.addEventListener("open", done, until);
-        channel.addEventListener("close", () => fail(Code.TIMEOUT), until);
-        signal?.addEventListener("abort", () => fail(Code.CANCELLED), until);
-        connection.addEventListener(
-            "connectionstatechange",
-            () => {
-                if (connection.connectionState === "failed" || connection.connectionState === "closed") {
-                    fail(Code.TIMEOUT);
-                }
-            },
-            until,
-        );
-    });
+        if (channel.readyState === "open") done();
+        else channel.addEventListener("open", done, { signal: this.#over.signal });
+    }
+
+    /** @param {number} code */
+    fail(code) {
+        if (this.#outcome.settled) return;
+        this.#over.abort();
+        this.#outcome.reject(new CallError(code));
+        void this.#transport?.close(false);
+    }
 }
 
 /** @param {RTCDataChannel} channel */

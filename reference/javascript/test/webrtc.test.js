@@ -135,6 +135,31 @@ test("down: the application has closed its own connection, which tells no event"
     assert.deepEqual(told, ["down"]);
 });
 
+test("a transport that is lost closes its own connection, or on another's its own channels", async () => {
+    const owned = await opened({ owned: true });
+    owned.attach();
+    owned.reliable.close();
+    assert.deepEqual([owned.connection.closed, owned.told], [true, ["down"]]);
+    const failed = await opened({ owned: true });
+    failed.connection.become("failed"); // before the call has attached
+    assert.equal(failed.connection.closed, true);
+    const lent = await opened();
+    const own = lent.connection.createDataChannel("own", {});
+    own.open();
+    lent.attach();
+    lent.reliable.close();
+    assert.deepEqual(
+        [lent.connection.closed, lent.lossy.readyState, own.readyState, lent.told],
+        [false, "closed", "open", ["down"]], // CC-RTC-031, 033
+    );
+    // The connection lives on: the next transport may be on it, whatever is still done with the old one (CC-RTC-008).
+    const opening = openTransport(any(lent.connection));
+    await lent.transport.close(false);
+    assert.throws(() => openTransport(any(lent.connection)), { code: Code.INVALID_ARGUMENT });
+    for (const channel of lent.connection.channels.slice(-2)) channel.open();
+    assert.equal((await opening).ready("reliable"), true);
+});
+
 test("closing drains, closes the channels, and leaves a connection that the application owns", async () => {
     const { connection, transport, reliable, told, attach } = await opened();
     attach();
@@ -160,6 +185,36 @@ test("a transport that never comes up: the connection fails, or nobody waits any
     const waiting = awaitTransport(any(new FakeConnection()), { signal: abort.signal });
     abort.abort();
     await assert.rejects(waiting, { code: Code.CANCELLED });
+});
+
+test("an awaited transport that never comes up: the connection fails, its channel closes, or it is closed", async (context) => {
+    context.mock.timers.enable({ apis: ["setInterval"] });
+    /** @param {(connection: FakeConnection) => void} act */
+    const refused = async (act) => {
+        const connection = new FakeConnection();
+        const waiting = awaitTransport(any(connection), { owned: true });
+        act(connection);
+        await assert.rejects(waiting, { code: Code.TIMEOUT }); // CC-SIG-059
+        assert.equal(connection.closed, true);
+    };
+    const channel = new FakeChannel("reliable", { protocol: "callchannel.1" });
+    const brings = (/** @type {FakeConnection} */ connection) =>
+        connection.dispatchEvent(Object.assign(new Event("datachannel"), { channel }));
+    await refused((connection) => connection.become("failed"));
+    await refused((connection) => connection.become("closed"));
+    await refused((connection) => {
+        connection.connectionState = "closed"; // by this side: no event tells it
+        context.mock.timers.tick(500);
+    });
+    await refused((connection) => {
+        brings(connection);
+        connection.become("failed");
+    });
+    channel.readyState = "connecting";
+    await refused((connection) => {
+        brings(connection);
+        channel.close();
+    });
 });
 
 test("a transport that is up stays up when the time for it is over", async () => {
