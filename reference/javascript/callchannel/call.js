@@ -55,10 +55,8 @@ export class Call extends EventTarget {
     #ended = new Deferred();
     /** @type {Map<number, CallSender>} */
     #senders = new Map();
-    /** @type {Map<number, CallReceiver>} */
+    /** Those that have not closed, in the order of their coming. @type {Map<number, CallReceiver>} */
     #receivers = new Map();
-    /** Receivers that no iterator has had. @type {CallReceiver[]} */
-    #fresh = [];
     #arrival = new Wakeup();
     #connecting = new AbortController();
     #attempt = 0;
@@ -192,13 +190,22 @@ export class Call extends EventTarget {
         return made;
     }
 
-    /** Receivers as they come into being, until the call has ended. @returns {AsyncGenerator<CallReceiver, void>} */
+    /**
+     * Receivers: those that are there, then each new one, until the call has ended. Every iterator has all; those that
+     * have closed meanwhile, so that nothing is unread in them, are passed over.
+     *
+     * @returns {AsyncGenerator<CallReceiver, void>}
+     */
     async *receivers() {
-        for (;;) {
-            const receiver = this.#fresh.shift();
-            if (receiver !== undefined) yield receiver;
-            else if (this.#ended.settled) return;
-            else await this.#arrival.wait();
+        for (let last = 0; ;) {
+            // The iterator of a map goes on with what is added meanwhile, and passes over what is taken out.
+            for (const [id, receiver] of this.#receivers) {
+                if (id <= last) continue;
+                last = id;
+                yield receiver;
+            }
+            if (this.#ended.settled) return;
+            await this.#arrival.wait();
         }
     }
 
@@ -313,9 +320,9 @@ export class Call extends EventTarget {
                 if (this.#options.role !== "acceptor" || event.code !== Code.REPLACED) this.#stop(event.code);
                 break;
             case "ReceiverCreated": {
-                const receiver = new CallReceiver(this.#driver, event);
+                const forget = () => this.#receivers.delete(event.receiver);
+                const receiver = new CallReceiver(this.#driver, event, forget);
                 this.#receivers.set(event.receiver, receiver);
-                this.#fresh.push(receiver);
                 this.#arrival.wake();
                 this.dispatchEvent(new CallEvent("receiver", receiver));
                 break;

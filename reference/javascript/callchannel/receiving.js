@@ -89,6 +89,7 @@ export class IncomingMessage {
 export class CallReceiver {
     #driver;
     #id;
+    #forget;
     #readable = new Wakeup();
     /** @type {Deferred<number>} */
     #closed = new Deferred();
@@ -98,10 +99,12 @@ export class CallReceiver {
     /**
      * @param {Driver} driver
      * @param {import("./events.js").ReceiverCreated} created
+     * @param {() => void} forget called when the application has closed it, which the core does not tell
      */
-    constructor(driver, created) {
+    constructor(driver, created, forget) {
         this.#driver = driver;
         this.#id = created.receiver;
+        this.#forget = forget;
         this.participant = created.participant;
         this.channel = created.channel;
         this.session = created.session;
@@ -173,6 +176,7 @@ export class CallReceiver {
     /** Closes the receiver: what is unread is thrown away, and its sender is told. */
     close() {
         this.#driver.run((endpoint, now) => endpoint.closeReceiver(this.#id, now));
+        this.#forget();
         this.#closed.resolve(0);
         this.#readable.wake();
     }

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { Call } from "../callchannel/call.js";
 import { Code } from "../callchannel/errors.js";
 import { memoryPair } from "../callchannel/memory.js";
-import { pair, receiver } from "./support/pair.js";
+import { pair, receiver, texts } from "./support/pair.js";
 
 test("join, send, read, leave", async () => {
     const { ann, bob, end } = await pair();
@@ -313,4 +313,40 @@ test("send takes buffers and any view of one, and what a view shows is what is s
         await assert.rejects(sender.send(/** @type {any} */ (wrong)), { code: Code.INVALID_ARGUMENT });
     }
     await end();
+});
+
+test("receivers: every iterator has all that are there, then each new one, but those that have closed", async () => {
+    const { ann, bob, end } = await pair();
+    /** @type {import("../callchannel/receiving.js").CallReceiver[]} */
+    const told = [];
+    bob.addEventListener("receiver", (event) => told.push(/** @type {any} */ (event).detail));
+    const early = bob.receivers();
+    /** @type {import("../callchannel/receiving.js").CallReceiver[]} */
+    const met = [];
+    const meeting = (async () => {
+        for await (const from of early) met.push(from);
+    })();
+    const senders = Array.from({ length: 3 }, () => ann.createSender());
+    await Promise.all(senders.map((sender) => sender.sendText("to read")));
+    const [gone, closed, kept] = [...met];
+    await texts(gone, senders[0].close());
+    closed.close();
+    for (let at = 0; at < 20; at += 1) {
+        const sender = ann.createSender();
+        await sender.sendText("passing");
+        await texts(/** @type {any} */ (told.at(-1)), sender.close());
+    }
+    const late = [];
+    const last = ann.createSender();
+    for await (const from of bob.receivers()) {
+        if (late.push(from) === 2) break;
+        await last.sendText("the newest");
+    }
+    assert.deepEqual(late, [kept, met.at(-1)]);
+    assert.deepEqual([met.length, told.length], [24, 24]);
+    await end();
+    await meeting;
+    const unread = [];
+    for await (const from of bob.receivers()) unread.push(from);
+    assert.deepEqual(unread, late);
 });

@@ -31,9 +31,15 @@ export async function receiver(call) {
     return /** @type {CallReceiver} */ (value);
 }
 
-/** The texts that a receiver reads until it closes. @param {CallReceiver} from */
-export async function texts(from) {
+/**
+ * The texts that a receiver reads until it closes.
+ *
+ * @param {CallReceiver} from
+ * @param {Promise<number>} [closing] its sender's, to be waited for
+ */
+export async function texts(from, closing) {
     const all = [];
     for await (const message of from) all.push(await message.text());
+    await closing;
     return all;
 }
