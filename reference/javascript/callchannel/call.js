@@ -16,7 +16,11 @@ import { SignallingError } from "./signalling.js";
 /** @typedef {import("./transport.js").Transport} Transport */
 
 /**
- * Brings a transport up, the first time and after each loss. The signal says that nobody waits any more.
+ * Brings a transport up, the first time and after each loss. The signal says that nobody waits any more: the call does
+ * without, the time is over, or this attempt has failed, and what it has begun is to end.
+ *
+ * What it raises the first time, joining raises. Later it is tried again, unless it is a SignallingError that is final:
+ * `again` says "no", or twice "token". Then the call ends at once, with the code of that error.
  *
  * @typedef {(about: { attempt: number, signal: AbortSignal }) => Promise<Transport>} Connect
  */
@@ -63,6 +67,10 @@ export class Call extends EventTarget {
     #reconnecting = false;
     /** Whether the application leaves: the core is told when it has everything that was sent. */
     #leaving = false;
+    /** Whether a token was refused since the link was active. */
+    #tokenRefused = false;
+    /** Why there will be no other transport. @type {{ code: number, text: string } | null} */
+    #stranded = null;
     #changed = new Wakeup();
 
     /** @param {CallOptions} options raises INVALID_ARGUMENT */
@@ -94,8 +102,9 @@ export class Call extends EventTarget {
             try {
                 await this.#bringUp(connect);
             } catch (error) {
-                this.#driver.stop();
                 this.#joined.reject(error);
+                this.#strand("it could not be connected", error);
+                this.#driver.stop();
                 throw error;
             }
         }
@@ -117,12 +126,14 @@ export class Call extends EventTarget {
         this.#attempt += 1;
         const { signal: over } = this.#connecting;
         const late = AbortSignal.timeout(this.limits.join_time); // CC-SIG-059
-        const signal = AbortSignal.any([over, late]);
+        const failed = new AbortController();
+        const signal = AbortSignal.any([over, late, failed.signal]);
         const connecting = connect({ attempt: this.#attempt, signal });
         let transport;
         try {
             transport = await Promise.race([connecting, aborted(signal)]);
         } catch (error) {
+            failed.abort();
             // What comes up after all is not used.
             connecting.then(
                 (unused) => unused.close(false),
@@ -148,13 +159,37 @@ export class Call extends EventTarget {
                 if (!is("SUSPENDED")) break;
             } catch (error) {
                 if (error instanceof SignallingError) {
-                    if (error.again === "no") break;
+                    if (this.#isFinal(error)) {
+                        if (is("SUSPENDED")) this.#strand("it could not be connected again", error);
+                        break;
+                    }
                     least = error.retryAfter;
                 }
             }
             await this.#sleep(Math.max(least, pause * (0.5 + random() / 2)));
         }
         this.#reconnecting = false;
+    }
+
+    /** Whether the same is refused again. @param {SignallingError} error */
+    #isFinal({ again }) {
+        if (again === "later") return false;
+        const before = this.#tokenRefused;
+        this.#tokenRefused = true;
+        return again === "no" || before;
+    }
+
+    /**
+     * There will be no other transport: what could only wait for one ends now.
+     *
+     * @param {string} words
+     * @param {unknown} error
+     */
+    #strand(words, error) {
+        const code = error instanceof CallError ? error.code : Code.LINK_LOST;
+        const why = error instanceof Error ? error.message : String(error);
+        this.#stranded = { code, text: `${words}: ${why}` };
+        this.#driver.run((endpoint, now) => endpoint.leave(now));
     }
 
     /** @param {number} milliseconds */
@@ -214,7 +249,7 @@ export class Call extends EventTarget {
         return this.#endpoint.participants();
     }
 
-    /** Resolves with the code that ended the link; 0 after leaving. */
+    /** Resolves with the code that ended the link, or with which it could not be connected; 0 after leaving. */
     get ended() {
         return this.#ended.promise;
     }
@@ -312,12 +347,11 @@ export class Call extends EventTarget {
                 queueMicrotask(() => void this.#reconnect());
                 break;
             case "LinkResumed":
+                this.#tokenRefused = false;
                 this.dispatchEvent(new CallEvent("resumed", event));
                 break;
             case "LinkEnded":
-                this.#joined.reject(new CallError(event.code === Code.NONE ? Code.NOT_JOINED : event.code));
-                this.dispatchEvent(new CallEvent("ended", event));
-                if (this.#options.role !== "acceptor" || event.code !== Code.REPLACED) this.#stop(event.code);
+                this.#over(this.#stranded === null || this.#leaving ? event : { ...event, ...this.#stranded });
                 break;
             case "ReceiverCreated": {
                 const forget = () => this.#receivers.delete(event.receiver);
@@ -345,6 +379,14 @@ export class Call extends EventTarget {
                 this.#senders.get(event.sender)?.tell(event);
                 if (event.type === "SenderEnded") this.#senders.delete(event.sender);
         }
+    }
+
+    /** @param {import("./events.js").LinkEnded} event */
+    #over(event) {
+        const { code } = event;
+        this.#joined.reject(new CallError(code === Code.NONE ? Code.NOT_JOINED : code));
+        this.dispatchEvent(new CallEvent("ended", event));
+        if (this.#options.role !== "acceptor" || code !== Code.REPLACED) this.#stop(code);
     }
 
     /** @param {number} code */

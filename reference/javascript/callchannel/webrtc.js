@@ -218,9 +218,11 @@ export class RtcTransport {
         this.#release();
         const channels = this.#both;
         if (drain) await Promise.all(channels.map((channel) => drained(channel)));
+        // One that was never open has nothing to tell, and may never tell that it is closed.
+        const told = channels.filter(({ readyState }) => readyState !== "connecting");
         for (const channel of channels) channel.close();
         if (!this.#owned) return;
-        await Promise.all(channels.map((channel) => closed(channel)));
+        await Promise.all(told.map((channel) => closed(channel)));
         this.#connection.close();
     }
 }

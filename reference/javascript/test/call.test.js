@@ -2,9 +2,7 @@
 // The application layer over transports in memory. Nothing here waits for a clock, but for what has to happen.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Call } from "../callchannel/call.js";
 import { Code } from "../callchannel/errors.js";
-import { memoryPair } from "../callchannel/memory.js";
 import { pair, receiver, texts } from "./support/pair.js";
 
 test("join, send, read, leave", async () => {
@@ -164,64 +162,6 @@ test("a lost transport is replaced through the factory: nothing is lost", async 
     assert.equal(transports.length, 1 + told.filter((type) => type === "suspended").length);
     assert.ok(told.length >= 2 && told.length % 2 === 0);
     await end();
-});
-
-test("attempts to reconnect are repeated with growing pauses", async () => {
-    const bob = new Call({ role: "acceptor", id: "bob", peer: "ann" });
-    let failures = 2;
-    /** @type {import("../callchannel/memory.js").MemoryTransport | null} */
-    let first = null;
-    const connect = async (/** @type {{ attempt: number }} */ { attempt }) => {
-        if (attempt > 1 && failures > 0) {
-            failures -= 1;
-            throw new Error("no network");
-        }
-        const [one, other] = memoryPair();
-        first ??= one;
-        bob.accept(other);
-        return one;
-    };
-    const ann = await Call.join({ role: "initiator", id: "ann", connect, random: () => 0 });
-    const resumed = new Promise((resolve) => ann.addEventListener("resumed", resolve, { once: true }));
-    /** @type {any} */ (first).cut();
-    await resumed;
-    assert.equal(failures, 0);
-    await ann.leave();
-    await bob.ended;
-});
-
-test("joining raises what refused it", async () => {
-    const bob = new Call({ role: "acceptor", id: "bob", peer: "ann" });
-    const connect = async () => {
-        const [one, other] = memoryPair();
-        bob.accept(other, "mallory");
-        return one;
-    };
-    await assert.rejects(Call.join({ role: "initiator", id: "ann", connect }), { code: Code.NOT_ADMITTED });
-    const broken = async () => {
-        throw new Error("no network");
-    };
-    await assert.rejects(Call.join({ role: "initiator", id: "ann", connect: broken }), { message: "no network" });
-    bob.leave();
-});
-
-test("joining raises TIMEOUT when no transport comes up within join_time (CC-SIG-059)", async (context) => {
-    /** @type {AbortSignal | null} */
-    let given = null;
-    const timeout = AbortSignal.timeout;
-    const controller = new AbortController();
-    AbortSignal.timeout = () => controller.signal;
-    context.after(() => {
-        AbortSignal.timeout = timeout;
-    });
-    const connect = (/** @type {{ signal: AbortSignal }} */ { signal }) => {
-        given = signal;
-        return new Promise(() => {});
-    };
-    const joining = Call.join({ role: "group", id: "ann", connect: /** @type {any} */ (connect) });
-    controller.abort();
-    await assert.rejects(joining, { code: Code.TIMEOUT });
-    assert.equal(/** @type {any} */ (given).aborted, true);
 });
 
 test("the receiver is closed: the send that is not delivered raises CLOSED with a report", async () => {

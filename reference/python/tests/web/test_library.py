@@ -214,8 +214,8 @@ async ({ base, bytes }) => {
         connect: async ({ signal }) => {
             const connection = new RTCPeerConnection();
             const opening = openTransport(connection, { owned: true, signal });
-            await signalling.negotiate(connection, signal);
-            return opening;
+            const [transport] = await Promise.all([opening, signalling.negotiate(connection, signal)]);
+            return transport;
         },
     });
     const lossy = call.createSender({ reliability: "lossy" });
