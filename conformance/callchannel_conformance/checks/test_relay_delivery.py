@@ -132,6 +132,31 @@ def test_dies_after_delivery(bench: Bench, acknowledged: bool) -> None:
         expect_equal(owner.one("CC-RELAY-046", "FAIL"), wanted, "CC-RELAY-049", "uncertain")
 
 
+@positive("CC-RELAY-046", "CC-RELAY-048", "CC-RELAY-049", "CC-RELAY-047")
+@negative("CC-RELAY-046", "CC-RELAY-047", "CC-RELAY-048")
+@pytest.mark.parametrize("acknowledged", [True, False])
+def test_count_of_hello_is_no_ack(bench: Bench, acknowledged: bool) -> None:
+    """What HELLO's count covers is owed until an ACK covers it: a FAIL before may be lost with its transport."""
+    _, members = call(bench)
+    owner, dan = members[2], members[3]
+    dan.auto_ack = False
+    owner.write(f.data(sender=2), f.data(sender=2, sequence=2))
+    dan.take()
+    for _ in range(2):
+        dan.disconnect()
+        dan.resume()
+    dan.none("CC-LINK-048", "DATA")
+    if acknowledged:
+        dan.ack()
+    owner.take()
+    dan.write(f.bye("LEFT"))
+    if acknowledged:
+        owner.none("CC-RELAY-047", "FAIL")
+    else:
+        wanted = f.fail(1, "LEFT", sender=2, recipient=3, uncertain=True)
+        expect_equal(owner.one("CC-RELAY-046", "FAIL"), wanted, "CC-RELAY-048", "both are owed")
+
+
 @positive("CC-RELAY-051", "CC-RELAY-056", "CC-RELAY-050")
 @negative("CC-RELAY-054", "CC-SESS-065", "CC-DELIV-021", "CC-ERR-010", "CC-RELAY-051", "CC-RELAY-053")
 def test_recipient_says_fail(bench: Bench) -> None:
@@ -452,6 +477,28 @@ def test_stop_drains_no_longer(bench: Bench) -> None:
     expect_equal(came, ["FAIL", "BYE"], "CC-RELAY-078", "FAIL, then BYE")
     fail = owner.take("FAIL")[0]
     expect_equal((fail["recipient"], fail["reason"]), (3, code_of("GOING_AWAY")), "CC-RELAY-078", "FAIL(GOING_AWAY)")
+
+
+@positive("CC-RELAY-077")
+@negative("CC-RELAY-077")
+@pytest.mark.parametrize("confirm", [False, True])
+def test_stop_waits_for_the_ack(bench: Bench, confirm: bool) -> None:
+    """A relay that stops still owes what the count in a HELLO covers and no ACK does."""
+    relay, members = call(bench, 3)
+    owner, dan = members[0], members[2]
+    dan.auto_ack = False
+    owner.write(f.data(sender=0, confirm=confirm, private=True, to=(3, [2], False)))
+    settle(*members[:2])
+    dan.disconnect()
+    dan.resume()
+    settle(*members[:2])
+    relay.do("stop")
+    bench.advance(100)
+    owner.none("CC-RELAY-077", "BYE")
+    dan.ack()
+    bench.advance(100)
+    bye = owner.one("CC-RELAY-077", "BYE")
+    expect_equal(bye["code"], code_of("GOING_AWAY"), "CC-RELAY-077", "BYE GOING_AWAY when nothing is owed")
 
 
 @positive("CC-SCHED-021", "CC-SCHED-022", "CC-SCHED-024", "CC-SCHED-023")

@@ -62,7 +62,7 @@ class EventJudge(PacketJudge):
         """The smallest sequence that is owed to a recipient which has just gone (section 10.1)."""
         if not sender.reliable or gone in sender.told or gone in sender.known or sender.fail_all is not None:
             return None
-        acked = gone.link.covered[1]
+        acked = gone.link.acked[1]  # a count in HELLO is no ACK: what its side wrote before may be lost
         for sequence, message in sender.messages.items():
             if message.admitted is None or gone not in message.admitted or message.aborted:
                 continue

@@ -139,4 +139,13 @@ DEFECTS: tuple[Defect, ...] = (
         "        if self.uplink.alive and (code != ErrorCode.OVERRUN or self.uplink.port.link.is_active):\n            self.uplink.tell_of(\n                member, Fail(",
         plan="s13-overrun-while-owner-is-suspended",
     ),
+    one(
+        "hello-counts-as-an-acknowledgement",
+        "found",
+        "CC-RELAY-046",
+        "relay.custody",
+        "            smallest |= self.covered.confirmed if confirmed else self.covered.unconfirmed\n",
+        "            pass\n",
+        plan="s15-fail-lost-behind-hello",
+    ),
 )

@@ -264,8 +264,8 @@ DEFECTS: tuple[Defect, ...] = (
         "counting",
         "CC-LINK-034",
         "relay.custody",
-        "self._again = [item[0] for item in items[start:]]",
-        "self._again = [item[0] for item in items[start + 1 :]]",
+        "self._again = [item[0] for item in items]",
+        "self._again = [item[0] for item in items[1:]]",
     ),
     one(
         "ack-covers-one-more",

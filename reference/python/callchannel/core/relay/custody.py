@@ -8,11 +8,11 @@ step share, so that a delivery costs one reference in a queue and next to nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
 from callchannel.core.counting import Acknowledged, Counting, CountMismatch
-from callchannel.core.frames import ABORT_BIT, DATA_HEADER, FRAGMENT, LAST_BIT
+from callchannel.core.frames import ABORT_BIT, CONFIRM, DATA_HEADER, FRAGMENT, LAST_BIT
 from callchannel.core.limits import Limits
 
 Item = tuple[bytes, Acknowledged | None, int]
@@ -61,16 +61,66 @@ class Run:
         """Whether another frame was there that did not fit."""
 
 
+def _note(smallest: dict[bytes, int], frame: bytes) -> None:
+    """Take a DATA frame, in written order, into the smallest sequence of its session that was not aborted."""
+    key, sequence = session_key(frame), sequence_of(frame)
+    if not is_abort(frame):
+        smallest.setdefault(key, sequence)
+    elif smallest.get(key) == sequence:
+        del smallest[key]
+
+
+class Covered:
+    """What is kept of frames that HELLO's count covers, until an ACK does: their bytes are not.
+
+    They need not be written again (CC-LINK-034), but are owed (section 10.1): a FAIL that the recipient wrote about
+    them before can be lost with its transport, and only an ACK comes behind it. The first ACK covers them all.
+    """
+
+    __slots__ = ("confirmed", "count", "owners", "unconfirmed")
+
+    def __init__(self) -> None:
+        self.count = 0
+        """How many frames."""
+        self.unconfirmed: dict[bytes, int] = {}
+        """By session, the smallest sequence without CONFIRM that was not aborted."""
+        self.confirmed: dict[bytes, int] = {}
+        """The same of all messages."""
+        self.owners: dict[Acknowledged, int] = {}
+        """Who is told when they are acknowledged, and the greatest mark."""
+
+    def add(self, items: Iterable[Item]) -> None:
+        """A further HELLO covers the frames that follow."""
+        for frame, owner, mark in items:
+            self.count += 1
+            if owner is not None:
+                self.owners[owner] = mark
+            if frame[0] == DATA:
+                _note(self.confirmed, frame)
+                if not frame[1] & CONFIRM:
+                    _note(self.unconfirmed, frame)
+
+    def keep(self, sessions: Container[bytes], owners: Container[object]) -> None:
+        """Forget all others, so that a link which resumes again and again without an ACK costs no more (CC-SEC-025)."""
+        for smallest in (self.unconfirmed, self.confirmed):
+            for key in [key for key in smallest if key not in sessions]:
+                del smallest[key]
+        for owner in [owner for owner in self.owners if owner not in owners]:
+            del self.owners[owner]
+
+
 class Custody(Counting):
     """Counting for a relay's link, by runs instead of frames."""
 
-    __slots__ = ("_again", "_again_from", "_cursor", "_offset", "_runs")
+    __slots__ = ("_again", "_again_from", "_cursor", "_offset", "_runs", "covered")
 
     def __init__(self, limits: Limits, now: int) -> None:
         super().__init__(limits, now)
         del self._unacked  # its place is taken by:
         self._runs: list[tuple[list[Item], int]] = []
-        """Items that are not acknowledged, and their bytes, in written order."""
+        """Items that neither ACK nor HELLO covers, and their bytes, in written order."""
+        self.covered: Covered | None = None
+        """Of the items before those: what only an ACK settles."""
         self._offset = 0  # items of the first run that are acknowledged; their bytes are out of its size
         self._again: list[bytes] = []  # what is to be written again since the last resumption
         self._again_from = 0  # the count before the first of them
@@ -103,6 +153,8 @@ class Custody(Counting):
         if received > self._cursor:  # noqa: PLR1730 - once for each ACK
             self._cursor = received
         settled: list[Item] = []
+        if self.covered is not None:
+            count -= self.covered.count
         runs = self._runs
         offset = self._offset
         done = freed = 0
@@ -127,6 +179,10 @@ class Custody(Counting):
         self._offset = offset
         self.unacked_bytes -= freed
         del runs[:done]
+        if self.covered is not None:
+            owners, self.covered = self.covered.owners, None
+            for told, mark in owners.items():
+                told.acked(mark, now)
         for _, owner, mark in settled:
             assert owner is not None
             owner.acked(mark, now)
@@ -135,6 +191,7 @@ class Custody(Counting):
         """The link is dead: keep no frame."""
         self._runs = []
         self._again = []
+        self.covered = None
         self.unacked_bytes = 0
 
     # --- resuming ------------------------------------------------------------------------------------------------
@@ -144,12 +201,17 @@ class Custody(Counting):
         self._told = received
         items = [item for run, _ in self._runs for item in run][self._offset :]
         start = received - self.acked
-        # The peer has what stands before `start`: the bytes need not be kept, the owners are told by the next ACK.
-        kept: list[Item] = [(b"", owner, mark) for _, owner, mark in items[:start]] + items[start:]
-        self._runs = [([item], len(item[0])) for item in kept]
+        if self.covered is not None:
+            start -= self.covered.count
+        if start:
+            if self.covered is None:
+                self.covered = Covered()
+            self.covered.add(items[:start])
+            del items[:start]
+        self._runs = [([item], len(item[0])) for item in items]
         self._offset = 0
         self.unacked_bytes = sum([size for _, size in self._runs])
-        self._again = [item[0] for item in items[start:]]
+        self._again = [item[0] for item in items]
         self._again_from = self._cursor = received
         self.ack_due_at = now
 
@@ -168,22 +230,41 @@ class Custody(Counting):
         if not self.is_resending:
             self._again = []
 
+    # --- what is not acknowledged --------------------------------------------------------------------------------
+
     @property
     def holds_data(self) -> bool:
-        """Whether the peer may not have all DATA that was written."""
-        return not self.all_acked and any(frame[0] == DATA for frame in self.frames())
+        """Whether DATA was written that no ACK covers."""
+        if self.all_acked:
+            return False
+        covered = self.covered is not None and bool(self.covered.confirmed)
+        return covered or any(frame[0] == DATA for frame in self.frames())
+
+    def unacked(self, *, confirmed: bool) -> dict[bytes, int]:
+        """By session, the smallest sequence that no ACK covers and that was not aborted; `confirmed`: of all messages.
+
+        Without it, those with CONFIRM do not count: what is owed of them shows in their receipts.
+        """
+        smallest: dict[bytes, int] = {}
+        if self.covered is not None:
+            smallest |= self.covered.confirmed if confirmed else self.covered.unconfirmed
+        for frame in self.frames():
+            if frame[0] == DATA and (confirmed or not frame[1] & CONFIRM):
+                _note(smallest, frame)
+        return smallest
 
     def frames(self) -> Iterator[bytes]:
         """The frames that the peer may not have, in written order."""
         skip = self._offset
         for items, _ in self._runs:
             for frame, _, _ in items[skip:]:
-                if frame:
-                    yield frame
+                yield frame
             skip = 0
 
     def owners(self) -> Iterator[tuple[Acknowledged | None, int]]:
-        """Owner and mark of each frame that is not acknowledged, in written order."""
+        """Owner and mark of what is not acknowledged: of each frame, or of all of them that HELLO covers."""
+        if self.covered is not None:
+            yield from self.covered.owners.items()
         skip = self._offset
         for items, _ in self._runs:
             for _, owner, mark in items[skip:]:

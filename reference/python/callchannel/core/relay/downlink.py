@@ -7,8 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from callchannel.core.errors import DropCounter, ErrorCode
-from callchannel.core.frames import CONFIRM
-from callchannel.core.relay.custody import DATA, Custody, Run, is_abort, sequence_of, session_key
+from callchannel.core.relay.custody import Custody, Run
 from callchannel.core.relay.lossy import LastFrame, LossyItem, LossyRoute
 from callchannel.core.relay.route import Route
 from callchannel.core.relay.turns import Turns, TurnSource
@@ -232,13 +231,12 @@ class Downlink:
 
         Messages with CONFIRM count only if `confirmed`: what is owed of them shows in their receipts.
         """
-        smallest: dict[bytes, int] = {}
-        for frame in self.custody.frames():
-            if frame[0] == DATA and (confirmed or not frame[1] & CONFIRM):
-                key, sequence = session_key(frame), sequence_of(frame)
-                if is_abort(frame):
-                    if smallest.get(key) == sequence:
-                        del smallest[key]
-                else:
-                    smallest.setdefault(key, sequence)
-        return smallest
+        return self.custody.unacked(confirmed=confirmed)
+
+    def resumed(self) -> None:
+        """The link goes on over another transport: of what its count covers, keep what still concerns somebody."""
+        covered = self.custody.covered
+        if covered is not None:
+            sessions = {route.session.key for route in self.routes if isinstance(route, Route)}
+            owners: set[object] = {*self.routes, self.port.feed}
+            covered.keep(sessions, owners)

@@ -188,6 +188,7 @@ class Relay:
         port.attention = True
         port.may_send = admission.may_send  # CC-SIG-043: the newest connection's permissions hold
         port.link.resume(transport, hello, lossy=lossy, now=now)
+        port.downlink.resumed()
         return None
 
     def _join(self, transport: int, hello: Hello, admission: Admission, lossy: bool, now: int) -> Refusal | None:

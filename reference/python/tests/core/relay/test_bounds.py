@@ -41,6 +41,28 @@ def one_shot(ann: Client, session: int, **options: bool) -> None:
     ann.close(1, session=session)
 
 
+# --- a link that resumes -------------------------------------------------------------------------------------------
+
+
+def test_a_recipient_that_resumes_and_never_acknowledges() -> None:
+    """CC-SEC-025, CC-RELAY-080: what HELLO covers is kept by session, for no more sessions than may owe something."""
+    net = Net(unconfirmed_messages=MOST, open_sessions=16, new_sessions=65_535)
+    ann, bob = net.joined("ann", "bob")
+    bob.acks = False
+    for session in range(1, 3 * MOST):
+        one_shot(ann, session)
+        bob.lose()
+        bob.resume()
+        forget(ann)
+    covered = net.relay._by_slot[bob.slot].custody.covered
+    assert covered is not None
+    assert covered.count >= 6 * MOST - 2
+    assert MOST <= len(covered.unconfirmed) <= MOST + 1
+    assert MOST <= len(covered.owners) <= MOST + 2
+    bob.ack()
+    assert net.relay.statistics().sessions == 0
+
+
 # --- sessions that have ended and owe something --------------------------------------------------------------------
 
 

@@ -333,6 +333,23 @@ def test_stopping_waits_for_the_acknowledgement_of_messages() -> None:
     assert ann.got(Fail) == []
 
 
+@pytest.mark.parametrize("confirm", [False, True])
+def test_stopping_waits_for_an_ack_behind_the_count_of_hello(confirm: bool) -> None:
+    """CC-RELAY-077, CC-RELAY-078: what HELLO's count covers is owed until an ACK covers it."""
+    net = Net()
+    ann, bob = net.joined("ann", "bob")
+    bob.acks, bob.silent = False, True
+    ann.say(1, confirm=confirm)
+    bob.lose()
+    bob.resume()
+    net.relay.stop(net.now)
+    net.run(SECOND)
+    assert (ann.bye, bob.bye) == (None, None)
+    bob.lose()
+    net.run(10 * SECOND)
+    assert ann.one(Fail) == Fail(0, 1, 1, 1, 0x15, uncertain=True)
+
+
 def test_stopping_ends_after_the_drain_time() -> None:
     """CC-RELAY-077, CC-RELAY-078: FAIL for everyone who is still owed something goes before BYE."""
     net = Net()

@@ -15,7 +15,7 @@ from callchannel.core.frames import (
 from callchannel.core.limits import MS
 from callchannel.core.relay import owned
 from tests.core.relay.scripted import SECOND, Net
-from tests.core.routes import LEFT, OVERRUN, four
+from tests.core.routes import LEFT, LOST, OVERRUN, four
 
 # --- recipients that fail ----------------------------------------------------------------------------------------
 
@@ -37,6 +37,38 @@ def test_a_fail_from_a_recipient_is_passed_on() -> None:
     bob.leave()
     assert ann.got(Fail) == []
     assert bob.got(Fail) == []
+
+
+def test_a_count_in_hello_does_not_make_a_message_done() -> None:
+    """CC-RELAY-046, CC-RELAY-048: the FAIL that the recipient wrote before is lost with its transport, and so is it."""
+    net = Net()
+    ann, bob = net.joined("ann", "bob")
+    ann.say(1)
+    bob.acks = False
+    ann.say(2)
+    ann.say(3)
+    for _ in range(2):
+        bob.lose()
+        bob.resume()
+    assert len(bob.got(Data)) == 3, "nothing is written again"
+    bob.lose()
+    net.run(60 * SECOND)
+    assert ann.one(Fail) == Fail(0, 1, 1, 2, LOST, uncertain=True)
+
+
+def test_an_ack_behind_a_count_in_hello_makes_messages_done() -> None:
+    """CC-RELAY-047."""
+    net = Net()
+    ann, bob = net.joined("ann", "bob")
+    bob.acks = False
+    ann.say(1)
+    ann.say(2)
+    bob.lose()
+    bob.resume()
+    ann.say(3)
+    bob.send(Ack(bob.received - 1))
+    bob.leave()
+    assert ann.one(Fail) == Fail(0, 1, 1, 3, LEFT, uncertain=True)
 
 
 def test_a_fail_from_a_recipient_may_have_the_greatest_value() -> None:
