@@ -140,6 +140,8 @@ _NOT_HERE: Final = {
     ("L16", "ACTIVE"), ("L16", "SUSPENDED"), ("L24", "CONNECTING"), ("L17", "DEAD"),
     # The lossy lane of an unbound transport is as deaf as it is.
     ("L33", "CONNECTING"), ("L33", "RESUMING"), ("L08", "RESUMING"), ("L34", "RESUMING"),
+    # An acceptor has no link, and so no detached transport of it, before the first HELLO.
+    ("L08", "CONNECTING"), ("L34", "CONNECTING"),
 }  # fmt: skip
 
 
