@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from simulator.codes import DEADLINE, IDLE, LEFT, LINK_LOST, LOST, MEMORY, TIMEOUT, TOO_LARGE
@@ -185,8 +186,10 @@ class EventJudge(PacketJudge):
         readers = [inc for inc in message.admitted if inc not in sender.told and inc not in sender.known]
         long_ago = self.world.now - 1_500_000
         if len(message.admitted) <= self.world.plan.reported:
+            devices = Counter(inc.identity for inc in message.admitted)
             for inc in readers:
-                if inc.identity in late and message.read_by.get(inc, self.world.now) < long_ago:
+                named = inc.identity in late and devices[inc.identity] == 1  # a report names no device
+                if named and message.read_by.get(inc, self.world.now) < long_ago:
                     if self._are_calm(node, self.nodes[inc]):
                         raise Violation("CC-RELAY-067", f"{message} is unknown for {inc}, who has read it")
             return
