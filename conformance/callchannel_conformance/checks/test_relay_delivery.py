@@ -51,6 +51,40 @@ def test_gone_at_relay(bench: Bench) -> None:
     owner.none("CC-ROSTER-064", "FAIL")
 
 
+@positive("CC-ROSTER-074", "CC-ROSTER-062", "CC-RELAY-023", "CC-RELAY-024")
+@negative("CC-ROSTER-074", "CC-ROSTER-062", "CC-RELAY-023", "CC-RELAY-024")
+@pytest.mark.parametrize("acknowledged", [True, False])
+@pytest.mark.parametrize("count", [2, 4])
+def test_broadcast_crosses_leave(bench: Bench, count: int, acknowledged: bool) -> None:
+    """Who left before a message to everyone, while its owner had not acknowledged that, fails at this message."""
+    _, members = call(bench, count)
+    owner, last = members[0], members[-1]
+    owner.write(f.data(sender=0))
+    settle(*members)
+    owner.auto_ack = False
+    last.write(f.bye("LEFT"))
+    bench.advance(60)
+    expect(owner.take("ROSTER"), "CC-ROSTER-034", "LEAVE has to be written")
+    if acknowledged:
+        owner.ack()
+    owner.take()
+    owner.hold()
+    owner.write(f.data(sender=0, sequence=2))
+    owner.write(f.data(sender=0, sequence=3))
+    bench.advance(30)
+    owner.hold(held=False)
+    kinds = [x["type"] for x in owner.new("FAIL", "ACK")]
+    for far in members[1:-1]:
+        expect_equal(len(data(far)), 3, "CC-ROSTER-063", "the others get all")
+    if acknowledged:
+        expect_equal(kinds, ["ACK"], "CC-ROSTER-074", "no FAIL about who is known to have left")
+        return
+    expect("FAIL" in kinds, "CC-ROSTER-074", "FAIL about who had left", actual=kinds)
+    expect_equal(kinds, ["FAIL", "ACK"], "CC-ROSTER-062", "one FAIL, before the ACK")
+    wanted = f.fail(2, "UNKNOWN_RECIPIENT", sender=0, recipient=count - 1)
+    expect_equal(owner.take("FAIL"), [wanted], "CC-ROSTER-074", "FAIL, v = 2")
+
+
 @positive("CC-RELAY-046", "CC-RELAY-048", "CC-RELAY-049", "CC-RELAY-053", "CC-RELAY-065", "CC-RELAY-062")
 @negative("CC-RELAY-047", "CC-RELAY-054", "CC-RELAY-048", "CC-RELAY-053")
 def test_leaves_in_mid_message(bench: Bench) -> None:

@@ -54,6 +54,32 @@ def test_written_again(bench: Bench, kind: str, lost: int) -> None:
     expect_equal([raw.hex() for raw in again], [raw.hex() for raw in wanted], "CC-LINK-048", "what is written again")
 
 
+@positive("CC-ROSTER-075", "CC-LINK-048")
+@negative("CC-ROSTER-075")
+@pytest.mark.parametrize("size", [2, 30_000])
+def test_written_again_before_the_leave_is_acknowledged(bench: Bench, size: int) -> None:
+    """DATA that was written before a LEAVE came, and was lost, goes again before the ACK that covers the LEAVE."""
+    far = group(bench)
+    settle(far)
+    bench.advance(100)
+    far.take()
+    sender = open_sender(far)
+    send(far, sender, bytes(size))
+    count = far.counted_in - len([seen for seen in far.seen if seen.frame["type"] == "DATA"])
+    bench.advance(100)
+    told = far.counted_in
+    far.change(f.leave(3, "LEFT"))
+    far.disconnect()
+    before = len(far.seen)
+    far.resume(received=count)
+    bench.advance(100)
+    kinds = [(seen.frame["type"], seen.frame.get("received")) for seen in far.seen[before:]]
+    again = [place for place, (kind, _) in enumerate(kinds) if kind == "DATA"]
+    acks = [place for place, (kind, received) in enumerate(kinds) if kind == "ACK" and received == len(far.written)]
+    expect_equal(len(again), told - count, "CC-LINK-048", "the lost DATA is written again")
+    expect(acks and again[-1] < acks[0], "CC-ROSTER-075", "DATA, then the ACK that covers LEAVE", actual=kinds)
+
+
 @negative("CC-LINK-039", "CC-LINK-081")
 @pytest.mark.parametrize("kind", _KINDS)
 def test_ack_below_the_count_of_the_resume(bench: Bench, kind: str) -> None:

@@ -84,6 +84,8 @@ class Delivery:
             return message
         if hub.is_relay:
             meant = self.rosters.denoted(hub, sender.inc, frame.block)
+            if frame.block is None:  # CC-ROSTER-074: the owner did not know that they had gone
+                meant += [inc for inc in message.targets or () if inc.left]
         else:
             meant = [inc for inc in hub.everyone if inc is not sender.inc]
         there = frozenset(inc for inc in meant if not inc.left and inc not in sender.told and inc not in sender.known)

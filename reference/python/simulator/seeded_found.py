@@ -148,4 +148,13 @@ DEFECTS: tuple[Defect, ...] = (
         "            pass\n",
         plan="s15-fail-lost-behind-hello",
     ),
+    one(
+        "gone-before-a-broadcast-is-not-told",
+        "found",
+        "CC-ROSTER-074",
+        "relay.owned",
+        "                gone = [member for member in unsure if member not in self.failed]\n",
+        "                gone = []\n",
+        plan="s16-broadcast-crosses-leave",
+    ),
 )

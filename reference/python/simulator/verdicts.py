@@ -40,6 +40,7 @@ class Verdicts:
                 continue
             self._outcome(message, "accepted")
             self._must_be_custody(message)
+            self._in_custody(message, Counter(inc.identity for inc in message.targets or ()))
             for inc, fail in sender.barred.items():
                 if message.targets is not None and inc in message.targets and fail.excuses(sequence):
                     raise Violation("CC-ERR-014", f"{message} is accepted, although FAIL {fail.value} for {inc} came")
@@ -55,7 +56,7 @@ class Verdicts:
         if message.refused:
             raise Violation("CC-DELIV-031", f"{message} is accepted, but was refused")
         for _, inc, sequence in sender.absent:
-            if sequence == message.sequence and message.meant[0] == "to":
+            if sequence == message.sequence and inc in (message.targets or ()):
                 raise Violation("CC-ROSTER-061", f"{message} is accepted without a word of {inc}, who had gone")
 
     @staticmethod
@@ -167,6 +168,16 @@ class Verdicts:
             raise Violation("CC-DELIV-039", f"{message} is unknown for {report.unknown}, but was never wholly written")
         if message.sender.delivered:
             self._reached(message, report)
+        else:
+            self._in_custody(message, Counter(report.reached or ()))
+
+    @staticmethod
+    def _in_custody(message: Message, reached: Counter[str]) -> None:
+        """Confirmed as accepted: the next hop took it for them (section 7.4)."""
+        admitted = message.admitted or frozenset()
+        for name, count in reached.items():
+            if sum(inc.identity == name for inc in admitted) < count:
+                raise Violation("CC-ROSTER-074", f"{message} is accepted for {name}, for whom it was not admitted")
 
     @staticmethod
     def _failed_so_far(message: Message, name: str) -> None:

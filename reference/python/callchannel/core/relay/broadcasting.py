@@ -55,7 +55,18 @@ def encode_snapshot(epoch: int, members: Iterable[Member]) -> list[bytes]:
 class RosterFeed:
     """What one link was told of the roster. It is the owner of its ROSTER frames among the counted ones."""
 
-    __slots__ = ("_acked", "_broadcaster", "cursor", "due", "epoch", "frames", "slot", "target", "wake", "written_at")
+    __slots__ = (
+        "_broadcaster",
+        "acknowledged",
+        "cursor",
+        "due",
+        "epoch",
+        "frames",
+        "slot",
+        "target",
+        "wake",
+        "written_at",
+    )
 
     def __init__(self, broadcaster: Broadcaster, slot: int, wake: Callable[[], None]) -> None:
         self._broadcaster = broadcaster
@@ -74,22 +85,23 @@ class RosterFeed:
         """Whether changes are to be written now."""
         self.written_at = _NEVER
         """When the last change was written."""
-        self._acked = 0
+        self.acknowledged = 0
+        """Place in the log up to which ACK frames cover what was written."""
 
     def acked(self, mark: int, now: int) -> None:
         """The link has acknowledged the log up to place `mark`."""
-        before, self._acked = self._acked, max(self._acked, mark)
-        self._broadcaster.covered(before, self._acked, now)
+        before, self.acknowledged = self.acknowledged, max(self.acknowledged, mark)
+        self._broadcaster.covered(before, self.acknowledged, now)
 
     def start(self, place: int, snapshot: list[bytes], epoch: int) -> None:
         """Begin with a snapshot that stands for the log up to `place`."""
-        self.cursor = self._acked = place
+        self.cursor = self.acknowledged = place
         self.frames = snapshot
         self.target = epoch
 
     def release(self, now: int) -> None:
         """The link has died: nothing waits for its acknowledgement any more."""
-        self._broadcaster.covered(self._acked, self._broadcaster.end, now)
+        self._broadcaster.covered(self.acknowledged, self._broadcaster.end, now)
 
     def peek(self) -> bytes | None:
         """The next ROSTER frame that is due."""
@@ -108,7 +120,7 @@ class RosterFeed:
             self.epoch = self.target
             self._broadcaster.caught_up(self, now)
             return frame, self.cursor
-        return frame, self._acked
+        return frame, self.acknowledged
 
 
 class _Leave:
@@ -262,6 +274,14 @@ class Broadcaster:
             self._idle[feed] = None
         else:
             self._schedule(feed, now)
+
+    def unsure(self, feed: RosterFeed) -> list[Member]:
+        """Who has left, and may still be among the recipients of a link's endpoint (CC-ROSTER-074).
+
+        Those whose JOIN it was told of, and whose LEAVE it has not acknowledged.
+        """
+        first = bisect_left(self._leave_places, feed.acknowledged)
+        return [leave.member for leave in self._leaves[first:] if leave.member.log_index < feed.cursor]
 
     # --- quarantine ----------------------------------------------------------------------------------------------
 

@@ -94,7 +94,7 @@ class Covered:
         for frame, owner, mark in items:
             self.count += 1
             if owner is not None:
-                self.owners[owner] = mark
+                self.owners[owner] = max(mark, self.owners.get(owner, mark))
             if frame[0] == DATA:
                 _note(self.confirmed, frame)
                 if not frame[1] & CONFIRM:

@@ -189,6 +189,9 @@ class ReliableSession(Session):
         block = data.recipients
         if not self._is_resolved(block):
             slots, gone, _ = self._resolve(block)
+            if block is None:  # CC-ROSTER-074: whom the owner may have had in mind
+                unsure = self.call.broadcaster.unsure(self.uplink.port.feed)
+                gone = [member for member in unsure if member not in self.failed]
             routes, downlinks = self.routes, self.call.downlinks
             for slot in slots:
                 if slot not in routes:
@@ -308,8 +311,8 @@ class ReliableSession(Session):
     # --- failing a recipient -------------------------------------------------------------------------------------
 
     def _fail_absent(self, member: Member, sequence: int) -> None:
-        """A named recipient is gone (CC-ROSTER-061)."""
-        self.failed.add(member)
+        """A recipient was gone when the message came (CC-ROSTER-061, 074)."""
+        self.bar(member)
         self._stamp = (self._stamp[0], len(self.failed))
         self.uplink.tell_of(
             member,
@@ -372,7 +375,7 @@ class ReliableSession(Session):
     def _fail(self, route: Route, code: int, value: int, uncertain: bool, now: int, *, tell: bool) -> None:
         """End the session for one recipient, and tell its owner, once (CC-RELAY-054)."""
         member = route.downlink.member
-        self.failed.add(member)
+        self.bar(member)
         self._tell_covered(route)
 
         def written(now: int) -> None:

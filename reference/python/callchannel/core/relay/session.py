@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from callchannel.core.frames import HIGH, Data
 from callchannel.core.recipients import Recipients, slots_of
@@ -12,6 +12,9 @@ from callchannel.core.relay.membership import Member
 if TYPE_CHECKING:
     from callchannel.core.relay.call import Call
     from callchannel.core.relay.uplink import Uplink
+
+
+_KEPT: Final = 64
 
 
 class Session:
@@ -48,6 +51,13 @@ class Session:
         """Whom a FAIL was decided for: they are passed over (CC-ROSTER-065)."""
         self._stamp = (-1, -1)
         self._denoted: Recipients | None = None
+
+    def bar(self, member: Member) -> None:
+        """A FAIL is decided on: pass a recipient over from now on. Whose slot is free again is named by nobody."""
+        self.failed.add(member)
+        membership = self.call.membership
+        if len(self.failed) > _KEPT + 2 * (len(membership.members) + len(membership.departed)):
+            self.failed = {kept for kept in self.failed if membership.occupant(kept.slot) is kept}
 
     def _is_resolved(self, block: Recipients | None) -> bool:
         """Whether the recipients of the last message are those of this one, too."""

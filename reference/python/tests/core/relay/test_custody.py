@@ -150,9 +150,12 @@ def test_covered_frames_are_kept_as_one_number_for_each_session() -> None:
     assert (covered.count, covered.unconfirmed, covered.owners) == (99, {key: 1}, {owner: 99, gone: 98})
     covered.keep({key}, {owner})
     assert (covered.unconfirmed, covered.confirmed, covered.owners) == ({key: 1}, {key: 1}, {owner: 99})
+    custody.write(frame(100), owner, 7)
+    custody.resume(100, 0)
+    assert covered.owners == {owner: 99}, "a part of a roster brings a link no further"
     covered.keep((), ())
     assert (covered.unconfirmed, covered.confirmed, covered.owners) == ({}, {}, {})
-    custody.on_ack(99, 0)
+    custody.on_ack(100, 0)
     assert (owner.marks, custody.covered, custody.all_acked) == ([], None, True)
 
 
