@@ -144,6 +144,33 @@ def test_fail_after_accept(bench: Bench) -> None:
     expect(event is not None and event["event"] == "message_confirmed", "CC-ERR-015", "the verdict stands")
 
 
+@positive("CC-DELIV-007", "CC-DELIV-025", "CC-DELIV-022")
+@negative("CC-DELIV-006", "CC-DELIV-007", "CC-DELIV-022")
+@pytest.mark.parametrize("known", [True, False])
+def test_gone_before_a_broadcast(bench: Bench, known: bool) -> None:
+    """FAIL about who had left before a message to everyone: one of its recipients only if LEAVE came after it."""
+    far = group(bench)
+    sender, frame = sent(far, "CC-DELIV-007")
+    far.ack()
+    confirmed(far.machine, sender, 1, "CC-DELIV-010")
+    if known:
+        far.change(f.leave(3))
+    second = send(far, sender)
+    if not known:
+        far.change(f.leave(3))
+    far.write(f.fail(second, "UNKNOWN_RECIPIENT", recipient=3, sender=2, session=frame["session"]))
+    far.ack()
+    expect(far.machine.take("recipient_failed"), "CC-DELIV-025", "the application is told")
+    if known:
+        confirmed(far.machine, sender, second, "CC-DELIV-007")
+    else:
+        event = failed(far.machine, sender, second, "CC-DELIV-022", "UNKNOWN_RECIPIENT")
+        expect_equal(verdict_of(event, "dan"), ("failed", "UNKNOWN_RECIPIENT"), "CC-DELIV-022", "who had left")
+    third = send(far, sender)
+    far.ack()
+    confirmed(far.machine, sender, third, "CC-DELIV-007")
+
+
 @positive("CC-DELIV-016", "CC-DELIV-017")
 @negative("CC-LIMIT-014", "CC-DELIV-016", "CC-DELIV-017")
 def test_delivered_deadline(bench: Bench) -> None:
