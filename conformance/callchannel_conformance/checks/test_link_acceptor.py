@@ -138,6 +138,8 @@ def void(value: object) -> None:
 _NOT_HERE: Final = {
     # A second call of the peer is refused while its link lives (CC-PEER-003); a fresh HELLO is no second one.
     ("L16", "ACTIVE"), ("L16", "SUSPENDED"), ("L24", "CONNECTING"), ("L17", "DEAD"),
+    # An acceptor closes no transport as soon as it is up, so that none is detached before there is a link.
+    ("L34", "CONNECTING"),
     # The lossy lane of an unbound transport is as deaf as it is.
     ("L33", "CONNECTING"), ("L33", "RESUMING"), ("L08", "RESUMING"), ("L34", "RESUMING"),
     # An acceptor has no link, and so no detached transport of it, before the first HELLO.
