@@ -45,8 +45,12 @@ def test_all_have_failed(bench: Bench, named: bool) -> None:
 
 @positive("CC-DELIV-021")
 @negative("CC-DELIV-021")
-def test_read_below_the_fail(bench: Bench) -> None:
-    """What a recipient covers after the FAIL about it is passed on below its value, and not from it on."""
+@pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
+def test_read_below_the_fail(bench: Bench, closed: bool) -> None:
+    """What a recipient covers after the FAIL about it is passed on below its value, and not from it on.
+
+    So it is where the session has ended meanwhile, and all of it has arrived.
+    """
     _, (ann, bob, carol) = call(bench, 3)
     for sequence in (1, 2, 3):
         ann.write(f.data(sequence=sequence, confirm=True, to=(3, [], True)))
@@ -54,6 +58,10 @@ def test_read_below_the_fail(bench: Bench) -> None:
     ann.take()
     bob.write(f.fail(3, "CLOSED", recipient=1))
     expect_equal(ann.one("CC-RELAY-051", "FAIL")["value"], 3, "CC-RELAY-051", "the recipient's value")
+    if closed:
+        ann.write(f.close(3))
+        settle(ann, bob, carol)
+        ann.take()
     bob.write(f.receipt(3, recipient=1))
     receipt = ann.one("CC-DELIV-021", "RECEIPT")
     told = (receipt["recipient"], receipt["value"])

@@ -57,7 +57,16 @@ AREAS_OF_PATCHES: Final = {
         *("scheduling", "delivery", "peer", "peer_roles", "validation", "link_endpoint"),
         "receiver_rows",
     ),
-    "mutants": ("credit", "fragments", "queues", "relay_delivery", "relay_limits", "relay_routes", "settling"),
+    "mutants": (
+        "credit",
+        "fragments",
+        "queues",
+        "relay_delivery",
+        "relay_limits",
+        "relay_receipts",
+        "relay_routes",
+        "settling",
+    ),
     "limits": (
         *("extensions", "queues", "partials", "settling", "delivery", "receiver", "lossy", "relay_limits", "resume"),
         *("validation", "sender", "endings", "roster_rules", "link_endpoint"),
