@@ -19,17 +19,17 @@ _LARGE = 16_000
 
 
 def _scene(bench: Bench, *, reliable: bool) -> Scene:
-    limits = {"receive_memory": _MEMORY, "window": _MEMORY, "largest_message": _MEMORY, "open_sessions": 512}
+    limits = {"receive_memory": _MEMORY, "window": _MEMORY, "largest_message": _MEMORY, "open_sessions": 2_000}
     return Scene(bench, reliable=reliable, limits=limits)
 
 
-def _fill(scene: Scene, left: int) -> None:
-    """Other sessions of the owner take the memory with a small message each, until less than *left* bytes are free."""
+def _fill(scene: Scene, left: int, each: int = _SMALL) -> None:
+    """Other sessions of the owner take the memory with a message each, until less than *left* bytes are free."""
     held = scene.machine.look()["statistics"]["receivers"].values()
     free = _MEMORY - sum(one["bytes_buffered"] for one in held)
     session = 10
     while free >= left:
-        size = min(_SMALL, free - left + 1)
+        size = min(each, free - left + 1)
         scene.far.write(f.data(bytes(size), session=session, channel=session))
         session += 1
         free -= size
@@ -118,3 +118,26 @@ def _fragmented(scene: Scene, sequence: int) -> None:
     """A Lossy message of 16,000 bytes."""
     for index in range(16):
         scene.data(sequence, bytes(1_000), fragment=(index, _LARGE, index == 15))
+
+
+@positive("CC-SESS-068", "CC-DELIV-061")
+@negative("CC-SESS-068", "CC-DELIV-061")
+@pytest.mark.parametrize("state", ["NONE", "DETACHED"])
+def test_lossy_pays_with_what_begins_it(bench: Bench, state: str) -> None:
+    """R58 where there is no receiver: the message that is the largest of all is dropped, and makes none."""
+    bench.client.needs(feature="statistics")
+    cell = standard.state_rows()["R58"].cells[state]
+    assert cell is not None
+    scene = _scene(bench, reliable=False)
+    what = f"R58 in {state}"
+    scene.reach(state)
+    _fill(scene, 1_100, each=1_024)  # no more than CC-SESS-069 allows, and each smaller than what comes
+    scene.data(UNREAD, bytes(1_100))
+    created = scene.machine.take("receiver_created")
+    expect(not created, "CC-SESS-068", f"{what}: no receiver is made", actual=created)
+    scene.far.none("CC-SESS-068", "FAIL")
+    for event in scene.machine.all_events("receiver_created", channel=10)[:1] + scene.machine.all_events(
+        "receiver_created", channel=11
+    ):
+        scene.machine.do("read", receiver=event["receiver"])
+    scene.probe(cell[1], "CC-SESS-068", what)
