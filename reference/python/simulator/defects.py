@@ -11,12 +11,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from simulator import seeded_found, seeded_links, seeded_sessions
+from simulator import seeded_found, seeded_links, seeded_mutants, seeded_sessions
 from simulator.defect import Defect
 from simulator.patching import PLANS, DoesNotApply, Search, apply, try_all
 from simulator.plan import Plan, save
 
-DEFECTS = seeded_links.DEFECTS + seeded_sessions.DEFECTS + seeded_found.DEFECTS
+DEFECTS = seeded_links.DEFECTS + seeded_sessions.DEFECTS + seeded_found.DEFECTS + seeded_mutants.DEFECTS
 
 
 def check() -> list[str]:
