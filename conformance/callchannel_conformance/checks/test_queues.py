@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from callchannel_conformance import frames as f
-from callchannel_conformance.bench.links import group
+from callchannel_conformance.bench.links import Acceptor, group
 from callchannel_conformance.bench.machine import Bench
 from callchannel_conformance.checks.helpers import open_sender, read, read_all, received, send
 from callchannel_conformance.marks import negative, positive
@@ -194,3 +194,20 @@ def test_largest_message_in_force(bench: Bench, reliability: str) -> None:
     requirement = "CC-LIMIT-019" if reliability == "reliable" else "CC-LIMIT-020"
     far.machine.raises(requirement, "MESSAGE_TOO_LARGE", "send", sender=sender, data="00" * 32_769)
     expect_equal(send(far, sender, bytes(32_768)), 1, "CC-LIMIT-013", "32,768 bytes")
+
+
+@positive("CC-LIMIT-013", "CC-LIMIT-006")
+@negative("CC-LIMIT-006")
+def test_identifier_at_the_edge(bench: Bench) -> None:
+    """An identifier has up to 255 bytes of UTF-8, however few characters they are; who joins under more is told."""
+    longest = "é" * 127 + "a"
+    machine = bench.endpoint(identity=longest)
+    expect(machine.creation.raised is None, "CC-LIMIT-013", "255 bytes are allowed")
+    far = Acceptor(bench, machine)
+    far.connect()
+    expect_equal(far.receive_hello()["id"], longest, "CC-LIMIT-013", "255 bytes are allowed")
+    machine = bench.endpoint(identity="é" * 128)
+    refused = machine.creation.raised
+    if refused is None:
+        refused = machine.op("transport_up", transport=1, lossy=True, admission=None).raised
+    expect_equal(refused and refused.code, "INVALID_ARGUMENT", "CC-LIMIT-006", "256 bytes are too many")
