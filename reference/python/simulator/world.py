@@ -179,7 +179,7 @@ class World:
         """Let something happen at a node: now, or when its process is awake again."""
         if not node.alive:
             return
-        if node.frozen_until > self.network.now:
+        if node.frozen_until >= 0:  # also at the very time of its waking: what came before goes first
             node.inbox.append(what)
         else:
             what()
@@ -202,7 +202,7 @@ class World:
 
     def freeze(self, node: Node, duration: int) -> None:
         """The node's process stands still."""
-        if node.alive and node.frozen_until <= self.now:
+        if node.alive and node.frozen_until < 0:
             node.frozen_until = self.now + duration
             self.network.at(node.frozen_until, lambda: self._thaw(node))
 
@@ -246,7 +246,7 @@ class World:
             self._react(node, event)
 
     def _timer(self, node: Node, when: int | None = None) -> None:
-        if not node.alive or node.frozen_until > self.network.now or (when is not None and node.timer_at != when):
+        if not node.alive or node.frozen_until >= 0 or (when is not None and node.timer_at != when):
             return
         node.timer_at = None
         deadline = node.machine.deadline()
