@@ -319,6 +319,29 @@ def test_leave(bench: Bench) -> None:
     expect_equal([event["code"] for event in far.machine.take("link_ended")], ["NONE"], "CC-ERR-025", "ended, NONE")
 
 
+@positive("CC-LINK-060")
+@negative("CC-LINK-060")
+def test_leave_with_a_fail(bench: Bench) -> None:
+    """A FAIL that falls due while an endpoint that leaves resumes is written and acknowledged before BYE."""
+    far = group(bench)
+    receiver = received(far, f.data(), "CC-SESS-027")
+    sent(far, "CC-LINK-060")
+    far.machine.do("leave")
+    far.take()
+    far.disconnect()
+    far.connect()
+    hello = far.receive_hello(resume=True)
+    far.machine.do("close_receiver", receiver=receiver)
+    far.hold()
+    far.take_up(hello)
+    far.ack()
+    far.hold(held=False)
+    kinds = [frame["type"] for frame in far.take()]
+    expect("FAIL" in kinds and "BYE" not in kinds, "CC-LINK-060", "FAIL first, BYE not yet", actual=kinds)
+    far.ack()
+    far.ended("CC-LINK-060", "LEFT")
+
+
 @positive("CC-LINK-061")
 def test_leave_time(bench: Bench) -> None:
     """After `leave_time` BYE is written, whatever is still waiting."""

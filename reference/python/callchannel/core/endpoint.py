@@ -135,6 +135,7 @@ class Endpoint(Commands):
             and self.link.is_active
             and self.counting.all_acked
             and not self._control
+            and not self._receivers.has_to_write
             and not any(sender.has_to_write for sender in self._senders.all())
         ):
             self._finish_leaving(self.now)

@@ -157,6 +157,26 @@ def test_leaving_goes_on_over_a_resume() -> None:
     assert ended(link) == ErrorCode.NONE
 
 
+def test_leaving_waits_for_a_fail_that_fell_due_while_suspended() -> None:
+    """CC-LINK-060: a FAIL is queued, too, although no ACK is missing when the link goes on."""
+    link = group()
+    endpoint = link.endpoint
+    endpoint.send(endpoint.open_sender(link.now), b"x", link.now)
+    link.give(data(1, 1))
+    endpoint.leave(link.now)
+    link.take()
+    endpoint.transport_down(1, link.now)
+    link.replace(2)
+    (hello,) = link.take_of(wire.Hello)
+    endpoint.close_receiver(1, link.now)
+    link.give(link.welcome(hello, slot=2, token=b"T" * 16, received=2), wire.Ack(2))
+    kinds = [type(frame) for frame in link.take()]
+    assert wire.Fail in kinds
+    assert wire.Bye not in kinds
+    link.give(wire.Ack(3))
+    assert ended(link) == ErrorCode.NONE
+
+
 def test_bye_waits_for_retransmissions_that_are_due() -> None:
     """`end` with flush: control frames and what is to be written again go before BYE."""
     link = group()
@@ -183,6 +203,7 @@ def test_controls_that_fill_the_last_packet() -> None:
         link.give(data(session, 1))
         link.endpoint.close_receiver(session, link.now)
     link.endpoint.leave(link.now)
+    link.wait(5 * SECOND)  # leave_time
     found = [[type(frame) for frame in decode_packet(packet)] for packet in link.packets()]
     assert found == [[wire.Fail] * 52, [wire.Ack], [wire.Bye]]
 
