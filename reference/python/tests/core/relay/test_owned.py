@@ -443,6 +443,20 @@ def test_a_refused_message_that_goes_on_behind_the_next() -> None:
     assert ann.one(Fail) == Fail(0, 0xFFFF, 1, 4, SEQUENCE)
 
 
+def test_who_failed_is_passed_over_although_another_was_forgotten() -> None:
+    """CC-ROSTER-065: a slot was free again in between, so that as many have failed as before."""
+    net, (ann, bob, carol, dan) = four()
+    ann.say(1)
+    bob.fail(0, 2)
+    bob.leave()
+    net.run(125 * SECOND)
+    ann.say(2)
+    carol.fail(0, 3)
+    ann.say(3)
+    assert [frame.sequence for frame in carol.got(Data)] == [1, 2]
+    assert [frame.sequence for frame in dan.got(Data)] == [1, 2, 3]
+
+
 def test_messages_below_the_fault_are_delivered_and_their_receipts_passed_on() -> None:
     """CC-RELAY-059, CC-RELAY-061: FAIL stands behind what is queued below v; what is queued from v on is discarded."""
     net, (ann, bob, carol, dan) = four()
