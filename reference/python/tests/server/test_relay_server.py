@@ -239,6 +239,7 @@ async def test_an_oversize_message_ends_its_link_with_a_word(configure: Any, key
         await until(lambda: eve.ended is not None)
         assert eve.ended is not None and eve.ended.code == ErrorCode.PACKET_SIZE
         assert anna.ended is None
+        await until(lambda: [participant.identity for participant in anna.participants] == ["anna"])
         await anna.create_sender().send(b"all is well")
 
 
