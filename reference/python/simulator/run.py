@@ -103,7 +103,9 @@ class Settling:
             self._finish_streams(node)
             self.operations.unpause(node)
         self._wait(self._pending, "liveness")
-        world.run_for(2_000 * MS)  # whoever waits for a slow transport looks again by then
+        arrived = max((max(cable.last_arrival) for cable in world._by_number.values()), default=0)
+        # What is on its way over a slow transport has arrived by then, and whoever waits for one has looked again.
+        world.run_for(max(0, arrived - world.now) + 2_000 * MS)
         self._look()
         world.judge.quiescent()
         for node in self._alive():
