@@ -204,15 +204,13 @@ class EventJudge(PacketJudge):
 
     @staticmethod
     def _are_calm(*nodes: Node) -> bool:
-        """Whether nothing ever went wrong with processes and their transports."""
-        return all(
-            node.alive
-            and not node.troubled
-            and node.cable is not None
-            and not node.cable.troubled
-            and not node.cable.rate
-            for node in nodes
-        )
+        """Whether nothing ever went wrong with processes and their transports, the newest and the one in use."""
+        for node in nodes:
+            assert node.inc is not None
+            for cable in (node.cable, node.inc.link.carrier):
+                if not node.alive or node.troubled or cable is None or cable.troubled or cable.rate:
+                    return False
+        return True
 
     def _on_RecipientFailed(self, node: Node, event: Any) -> None:
         sender = self._sender(node, event)
